@@ -1,0 +1,157 @@
+"""A typed actor runtime on trio, modelled on Erlang/OTP.
+
+How this package is laid out, from the ground up:
+
+    errors.py      every exception, the tree drawn in its docstring
+    kernel/        what an actor is; start reading at kernel/actor.py, then cell.py and dispatcher.py
+    supervision/   who restarts whom; the decisions are in plan.py
+    observe/       turns the kernel's events into views for people
+    demo/, cli/    the command line and the main job it shows
+
+Everything public is exported here, once. ``import actorkit as ak`` is the usual form.
+"""
+
+from actorkit.errors import (
+    ActorDied,
+    ActorkitError,
+    AlreadyStarted,
+    AskError,
+    AskTimeout,
+    CallbackFailed,
+    ChildError,
+    ChildNotFound,
+    ChildPresent,
+    ChildRestarting,
+    ChildRunning,
+    CircularAsk,
+    Ignore,
+    MailboxFull,
+    NodeDown,
+    Refused,
+    SpecError,
+    StartError,
+    StartFailed,
+    StartIgnored,
+    StartTimeout,
+    Stop,
+    SystemClosed,
+    Unhandled,
+    VocabularyError,
+)
+from actorkit.kernel.actor import Actor, Props, on, props
+from actorkit.kernel.address import Address
+from actorkit.kernel.call import Reply
+from actorkit.kernel.context import Context
+from actorkit.kernel.events import (
+    DeadLetter,
+    DeadLetters,
+    DeadReason,
+    Events,
+    HighWater,
+    ObserverFailed,
+    Stalled,
+    Started,
+    StartFailure,
+    Stopped,
+    UnhandledMessage,
+    ZombieFenced,
+)
+from actorkit.kernel.exits import (
+    Crashed,
+    Down,
+    Exit,
+    ExitReason,
+    Failed,
+    Killed,
+    Monitor,
+    NoActor,
+    NoConnection,
+    Normal,
+    Shutdown,
+)
+from actorkit.kernel.inspection import Branch, Statistics, Status
+from actorkit.kernel.mailbox import Mailbox
+from actorkit.kernel.message import AskOf, Request, StreamOf, StreamRequest, message
+from actorkit.kernel.ref import Ref
+from actorkit.kernel.registry import Key
+from actorkit.kernel.report import CrashReport
+from actorkit.kernel.stream import ReplyStream, Stream
+from actorkit.kernel.system import Conservation, System, open_system, run
+from actorkit.kernel.timekeeping import TimerHandle
+
+__all__ = [
+    "Actor",
+    "ActorDied",
+    "ActorkitError",
+    "Address",
+    "AlreadyStarted",
+    "AskError",
+    "AskOf",
+    "AskTimeout",
+    "Branch",
+    "CallbackFailed",
+    "ChildError",
+    "ChildNotFound",
+    "ChildPresent",
+    "ChildRestarting",
+    "ChildRunning",
+    "CircularAsk",
+    "Conservation",
+    "Context",
+    "CrashReport",
+    "Crashed",
+    "DeadLetter",
+    "DeadLetters",
+    "DeadReason",
+    "Down",
+    "Events",
+    "Exit",
+    "ExitReason",
+    "Failed",
+    "HighWater",
+    "Ignore",
+    "Key",
+    "Killed",
+    "Mailbox",
+    "MailboxFull",
+    "Monitor",
+    "NoActor",
+    "NoConnection",
+    "NodeDown",
+    "Normal",
+    "ObserverFailed",
+    "Props",
+    "Ref",
+    "Refused",
+    "Reply",
+    "ReplyStream",
+    "Request",
+    "Shutdown",
+    "SpecError",
+    "Stalled",
+    "StartError",
+    "StartFailed",
+    "StartFailure",
+    "StartIgnored",
+    "StartTimeout",
+    "Started",
+    "Statistics",
+    "Status",
+    "Stop",
+    "Stopped",
+    "Stream",
+    "StreamOf",
+    "StreamRequest",
+    "System",
+    "SystemClosed",
+    "TimerHandle",
+    "Unhandled",
+    "UnhandledMessage",
+    "VocabularyError",
+    "ZombieFenced",
+    "message",
+    "on",
+    "open_system",
+    "props",
+    "run",
+]

@@ -1,0 +1,1 @@
+"""What an actor is: cells, mailboxes, signals, and the dispatcher that runs them."""

@@ -1,0 +1,504 @@
+"""One incarnation of one actor: its mailbox, its state as the kernel sees it, and its exit path.
+
+A cell is not a task. It is a deque and a generator (``dispatcher.live``) that carriers step. Two rules hold everywhere:
+
+* ``idle`` is True only while the generator rests with an empty mailbox; whoever gives an idle cell something to do sets
+  it to False and pushes the cell onto the run queue, once.
+* The exit reason is decided once, in ``doom`` or by the generator, and recorded by ``bury``; it is never read off an
+  exception that surfaces later.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections import deque
+from collections.abc import Callable
+from enum import IntEnum
+from types import GeneratorType
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from actorkit.errors import MailboxFull
+from actorkit.kernel.address import Address
+from actorkit.kernel.call import Call, died
+from actorkit.kernel.events import DeadReason, HighWater
+from actorkit.kernel.exits import KILLED, Crashed, Down, Exit, ExitReason, Normal
+from actorkit.kernel.mailbox import Admission, Mailbox, admission, next_threshold
+from actorkit.kernel.message import shortened
+from actorkit.kernel.wait import CURRENT, NOBODY, ZOMBIES, ActorExit, Carrier, Sentinel, Wait
+
+if TYPE_CHECKING:
+    from actorkit.kernel.actor import Actor, Props
+    from actorkit.kernel.ref import Ref
+    from actorkit.kernel.runtime import Runtime
+    from actorkit.kernel.seat import Seat
+    from actorkit.kernel.stream import StreamCall
+    from actorkit.kernel.vocabulary import HandlerTable
+
+ATTENTION = Sentinel("ATTENTION")
+RING = 8
+_UNWIND_LIMIT = 100
+
+
+class State(IntEnum):
+    """Where an actor is in its life."""
+
+    NEW = 0
+    STARTING = 1
+    RUNNING = 2
+    STOPPING = 3
+    DEAD = 4
+
+
+@attrs.frozen(slots=True)
+class StopOrder:
+    """A control message: end with this reason after the message in hand."""
+
+    reason: ExitReason
+
+
+@attrs.frozen(slots=True)
+class Fired:
+    """A timer's message, on its way through the mailbox; a cancelled one is dropped when it surfaces."""
+
+    message: Any
+    handle: Any
+
+
+@attrs.frozen(slots=True)
+class Next:
+    """A continuation: a message the actor gave itself to handle before everything that waits."""
+
+    message: Any
+
+
+class Leave(Exception):
+    """Raised inside the actor's loop when it must end with the reason in ``cell.leave``."""
+
+
+class RoomWait(Wait):
+    """A sender that waits for room in a mailbox."""
+
+    __slots__ = ("message", "owner")
+
+    def __init__(self, cell: Cell | None, target: Cell, message: Any) -> None:
+        super().__init__(cell, target)
+        self.message = message
+        self.owner = target
+
+    def cancelled(self) -> None:
+        if self.owner.senders is not None and self in self.owner.senders:
+            self.owner.senders.remove(self)
+
+
+class Cell:
+    """One incarnation of one actor. Only the kernel touches it; users hold a ``Ref``."""
+
+    __slots__ = (
+        "__weakref__", "actor", "call", "carrier", "children", "control", "crowded", "deferred",
+        "doomed", "gen", "handled", "high", "idle", "idle_timer", "key", "leave", "limit", "mailbox", "name", "parent",
+        "path", "pinned", "props", "push", "queue", "ready", "reason", "ref", "ring", "run", "runtime", "seat", "seats",
+        "senders", "serial", "skipped", "started_at", "state", "step", "suspended", "table", "timers", "uncounted",
+        "waiters", "waiting", "work",
+    )  # fmt: skip
+
+    def __init__(
+        self, runtime: Runtime, props: Props[Any], path: str, ref: Ref[Any], parent: Cell | None
+    ) -> None:
+        cls = props.cls
+        self.runtime = runtime
+        self.props = props
+        self.path = path
+        self.ref = ref
+        self.parent = parent
+        self.serial = 0
+        self.key: str | None = None
+        self.name: str | None = None
+        self.seat: Seat | None = None
+        self.seats: dict[str, Seat] | None = None
+        self.children: dict[str, Cell] | None = None
+        # The mailbox and the run queue's view of the cell.
+        self.mailbox: Mailbox = cls.mailbox
+        self.queue: deque[Any] = deque()
+        self.limit = next_threshold(self.mailbox, high=False)
+        self.uncounted = 0
+        self.idle = False
+        self.push: Callable[[Cell], None] = runtime.dispatcher.push
+        self.table: HandlerTable = cls.__actorkit_table__
+        self.control: deque[Any] | None = None
+        self.senders: deque[RoomWait] | None = None
+        self.crowded = False
+        self.high = False
+        # The life of the actor.
+        self.actor: Actor[Any] | None = None
+        self.gen: GeneratorType[Any, Any, Any] | None = None
+        self.step: Callable[[Any], Any] = _nothing
+        self.run: Callable[..., Any] = _unborn
+        self.carrier: Carrier = NOBODY
+        self.pinned = False
+        self.state = State.NEW
+        self.suspended = False
+        self.doomed: ExitReason | None = None
+        self.leave: ExitReason | None = None
+        self.reason: ExitReason | None = None
+        self.waiters: list[Wait] | None = None
+        # What it is doing, and what it has done.
+        self.call: Call | None = None
+        self.waiting: Wait | list[Wait] | None = None
+        self.deferred: dict[Call | StreamCall, None] | None = None
+        self.timers: dict[Any, None] | None = None
+        self.idle_timer: Any = None
+        self.work: dict[Any, None] | None = None
+        self.handled = 0
+        self.skipped = 0
+        self.ring: list[type | None] = _EMPTY_RING
+        self.started_at = 0.0
+        self.ready = False
+
+    def __repr__(self) -> str:
+        return f"<Cell {self.path} {self.address} {self.state.name}>"
+
+    @property
+    def address(self) -> Address:
+        """This incarnation's address."""
+        return Address(self.runtime.node, self.runtime.incarnation, self.serial)
+
+    @property
+    def traps(self) -> bool:
+        """Whether exit signals reach this actor as messages."""
+        return self.props.cls.trap_exits
+
+    @property
+    def messages_handled(self) -> int:
+        """How many messages were handled so far."""
+        return self.handled - self.skipped
+
+    @property
+    def waiting_mail(self) -> int:
+        """How many messages wait."""
+        return max(0, len(self.queue) - self.uncounted)
+
+    def mail_count(self) -> int:
+        """How many messages wait, timers' included: counted one by one, for the books."""
+        return sum(1 for item in self.queue if is_mail(item) or type(item) is Fired)
+
+    # Mail --------------------------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Give an idle cell its turn."""
+        if self.idle:
+            self.idle = False
+            self.push(self)
+
+    def put(self, item: Any) -> None:
+        """Append something that is not counted as a message: a signal, a timer's message, an inspection."""
+        if self.state is not State.DEAD:
+            self.queue.append(item)
+            self.uncounted += 1
+            self.wake()
+
+    def order(self, control: Any) -> None:
+        """Take a control message: it is attended to before any message that waits."""
+        if self.control is None:
+            self.control = deque()
+        self.control.append(control)
+        if self.suspended:
+            self.suspended = False
+            self.push(self)
+        elif len(self.control) == 1:
+            self.queue.appendleft(ATTENTION)
+            self.uncounted += 1
+            self.wake()
+
+    def accept(self, message: Any) -> None:
+        """Append a message, whatever the capacity."""
+        self.queue.append(message)
+        self.wake()
+
+    def overflow(self, message: Any) -> bool:
+        """The slow door: take a message when the mailbox is at its threshold, or the actor is dead.
+
+        Tells whether the message was accepted; what is not becomes a dead letter.
+        """
+        if self.state is State.DEAD:
+            self.runtime.dead_letter(message, self, DeadReason.NO_ACTOR)
+            return False
+        match self.make_room():
+            case Admission.REJECT:
+                self.runtime.dead_letter(message, self, DeadReason.MAILBOX_FULL)
+                return False
+            case Admission.DROP_NEWEST:
+                self.runtime.dead_letter(message, self, DeadReason.DROPPED_NEWEST)
+                return False
+            case _:
+                self.accept(message)
+                return True
+
+    def make_room(self) -> Admission:
+        """Decide about one more message, note the high-water mark, and drop the oldest if that is the policy."""
+        waiting = self.waiting_mail
+        if waiting >= self.mailbox.high_water and not self.high:
+            self._rise(waiting)
+        decision = admission(self.mailbox, waiting)
+        if decision is Admission.DROP_OLDEST:
+            self._drop_oldest()
+        return decision
+
+    def full(self) -> bool:
+        """Whether an ask or ``send`` must be told that there is no room."""
+        return admission(self.mailbox, self.waiting_mail) in (
+            Admission.REJECT,
+            Admission.DROP_NEWEST,
+        )
+
+    def _rise(self, waiting: int) -> None:
+        self.high = self.crowded = True
+        self.limit = next_threshold(self.mailbox, high=True)
+        self.runtime.events.emit(HighWater(self.path, self.address, waiting, self.mailbox.capacity))
+
+    def _drop_oldest(self) -> None:
+        kept: list[Any] = []
+        while self.queue:
+            item = self.queue.popleft()
+            if is_mail(item):
+                self.queue.extendleft(reversed(kept))
+                self.refuse_mail(item, DeadReason.DROPPED_OLDEST)
+                return
+            kept.append(item)
+        self.queue.extendleft(reversed(kept))
+
+    def refuse_mail(self, item: Any, why: DeadReason) -> None:
+        """Turn a queued message away: it becomes a dead letter, and an asker is told."""
+        if isinstance(item, Call):
+            if why is DeadReason.DROPPED_OLDEST:
+                item.fail(MailboxFull(self.path, self.mailbox.capacity))
+            else:
+                item.fail(died(self.path, self.reason or KILLED))
+            item = item.message
+        elif type(item) is Next:
+            item = item.message
+        self.runtime.dead_letter(item, self, why)
+
+    def relieve(self) -> None:
+        """Called between batches while crowded: let waiting senders in, and note when the mailbox has emptied."""
+        timer = self.idle_timer
+        if timer is not None and timer.seen is None:
+            timer.seen = self.messages_handled
+        senders = self.senders
+        while senders and not self.full():
+            wait = senders.popleft()
+            if not wait.done:
+                self.runtime.sent += 1
+                self.queue.append(wait.message)
+                wait.resolve(None)
+        if not self.queue:
+            self.high = False
+            self.limit = next_threshold(self.mailbox, high=False)
+        self.crowded = self.high or bool(senders)
+
+    # Replies that were put off -----------------------------------------------------------------------------------
+
+    def defer(self, call: Call | StreamCall) -> None:
+        """Remember a request whose reply the actor keeps for later; who will answer it is then unknown."""
+        if isinstance(call, Call):
+            call.target = None
+        if self.deferred is None:
+            self.deferred = {}
+        self.deferred[call] = None
+
+    def forget_deferred(self, call: Call | StreamCall) -> None:
+        """A deferred reply was given."""
+        if self.deferred is not None:
+            self.deferred.pop(call, None)
+
+    # Dying -------------------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether the actor's own code is on the stack at this moment."""
+        return self.gen is not None and self.gen.gi_running
+
+    def fenced(self) -> bool:
+        """Whether the code that runs at this moment belongs to an actor that was declared dead."""
+        return bool(ZOMBIES) and CURRENT.get() in ZOMBIES
+
+    def check_alive(self, origin: Any) -> None:
+        """Unwind code of a doomed actor that goes on waiting for things.
+
+        Raises:
+            ActorExit: the actor is doomed.
+        """
+        if self.doomed is not None or origin in ZOMBIES:
+            raise ActorExit
+
+    def exit_signal(
+        self, sender: Cell | None, ref: Ref[Any], reason: ExitReason, *, linked: bool
+    ) -> None:
+        """Receive an exit signal (the table of otp-semantics 1.6, decided by ``trap_exits`` now).
+
+        A trapping actor gets an ``Exit``, but one from its parent ends it. Any other actor dies of it, save that a
+        ``Normal`` from somebody else is dropped.
+        """
+        if self.state is State.DEAD or self.doomed is not None:
+            return
+        to_self = sender is self
+        if self.traps and not to_self:
+            if sender is not None and sender is self.parent:
+                self.order(StopOrder(reason))
+            else:
+                self.put(Exit(ref, sender.address if sender is not None else None, reason, linked))
+        elif to_self or not isinstance(reason, Normal):
+            self.doom(reason)
+
+    def doom(self, reason: ExitReason) -> None:
+        """End this actor at once: the first call decides the reason.
+
+        Between messages it is buried here. A parked handler is unwound here. One that waits on trio has its carrier
+        cancelled and is fenced until it has unwound; so is one whose own code is what called.
+        """
+        if self.state is State.DEAD or self.doomed is not None:
+            return
+        self.doomed = reason
+        if self.running:
+            self.carrier = NOBODY
+            ZOMBIES.add(self)
+            self.queue.appendleft(ATTENTION)
+            self.uncounted += 1
+        elif self.pinned:
+            self._fence_pinned()
+        else:
+            self._unwind_parked()
+            self.bury(reason)
+
+    def _fence_pinned(self) -> None:
+        ZOMBIES.add(self)
+        scope, self.carrier.task = (
+            self.carrier.scope,
+            None,
+        )  # nothing it awaits is direct from now on
+        if scope is not None:
+            scope.cancel()
+        self.runtime.watch_zombie(self)
+
+    def _unwind_parked(self) -> None:
+        """Throw into the generator until it ends; its ``finally`` blocks run, but whatever they await fails."""
+        gen = self.gen
+        if gen is None or gen.gi_frame is None:
+            return
+        if isinstance(self.waiting, Wait):
+            self.waiting.done = True
+            self.waiting.cancelled()
+        if gen.gi_yieldfrom is None:  # resting between messages: nothing of the user's to unwind
+            return
+        ZOMBIES.add(self)
+        try:
+            for _ in range(_UNWIND_LIMIT):
+                if self.run(gen.throw, ActorExit()) is DEAD:
+                    return
+            self.runtime.stuck(self)
+        finally:
+            ZOMBIES.discard(self)
+
+    def interrupt(self, reason: ExitReason) -> None:
+        """End this actor in good order, but do not wait for what its handler waits for.
+
+        The handler's wait is broken off (``finally`` blocks run and may await), then ``stopping`` runs. A trapping
+        actor finishes the message in hand first.
+        """
+        if self.state is State.DEAD or self.doomed is not None:
+            return
+        if self.state is State.NEW:
+            self.bury(reason)
+            return
+        waiting = self.waiting
+        if (
+            self.traps
+            or self.state is State.STOPPING
+            or self.running
+            or not (self.pinned or isinstance(waiting, Wait))
+        ):
+            self.order(StopOrder(reason))
+            return
+        self.leave = reason
+        if self.pinned:
+            if self.carrier.scope is not None:
+                self.carrier.scope.cancel()
+        elif isinstance(waiting, Wait):
+            waiting.cancelled()
+            waiting.fail(ActorExit())
+
+    def bury(self, reason: ExitReason) -> None:
+        """Record the death and tell everyone, in OTP's order: names are free before anybody hears (1.8)."""
+        if self.state is State.DEAD:
+            return
+        self.state = State.DEAD
+        self.reason = reason
+        self.limit = -1
+        self.idle = False
+        self.step = _nothing
+        self.handled = max(self.handled, 0)
+        self.runtime.bury(self, reason)
+
+    def crashed_while(self) -> str:
+        """The type of the last item taken from the mailbox, for reports."""
+        last = self.ring[self.handled & (RING - 1)]
+        return last.__qualname__ if last is not None else ""
+
+    def recent(self) -> tuple[str, ...]:
+        """The types of the last items taken from the mailbox, oldest first."""
+        if self.ring is _EMPTY_RING:
+            return ()
+        start = self.handled + 1
+        ordered = (self.ring[(start + i) & (RING - 1)] for i in range(RING))
+        return tuple(t.__qualname__ for t in ordered if t is not None)
+
+    def start_context(self) -> None:
+        """Give the cell the context its code runs in: a copy of the one the system was opened in."""
+        context = self.runtime.context.copy()
+        context.run(CURRENT.set, self)
+        self.run = context.run
+        self.ring = [None] * RING
+
+
+DEAD = Sentinel("DEAD")
+_EMPTY_RING: list[type | None] = []
+_MAIL_ENVELOPES: frozenset[type] = frozenset((Fired, Down, Exit))
+
+
+def is_mail(item: Any) -> bool:
+    """Whether a queued item is a message that somebody sent, as opposed to a signal, a timer or an inspection."""
+    kind = type(item)
+    return not (
+        kind is Sentinel or kind in _MAIL_ENVELOPES or getattr(kind, "__actorkit_signal__", False)
+    )
+
+
+def _nothing(_: Any) -> Any:
+    """What a carrier steps when the cell died while it stood in the run queue."""
+    return DEAD
+
+
+def _unborn(function: Callable[..., Any], *args: Any) -> Any:
+    return function(*args)
+
+
+def fresh_context() -> contextvars.Context:
+    """The context new actors start from: the caller's, without any actor in it."""
+    context = contextvars.copy_context()
+    context.run(CURRENT.set, None)
+    return context
+
+
+def handling_text(item: Any) -> str:
+    """What was being handled, as text for a report."""
+    if item is None or type(item) is Sentinel:
+        return ""
+    return shortened(
+        getattr(item, "message", item) if isinstance(item, (Call, Fired, Next)) else item
+    )
+
+
+def crash_of(error: BaseException, item: Any) -> Crashed:
+    """The exit reason of an exception that left a handler."""
+    return Crashed.of(error, handling_text(item))

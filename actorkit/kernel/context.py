@@ -1,0 +1,252 @@
+"""What an actor may do, from its handlers and hooks: ``self.ctx``."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, Unpack
+
+from actorkit.kernel.cell import ATTENTION, Cell, Next, StopOrder, is_mail
+from actorkit.kernel.exits import NORMAL, SHUTDOWN, Down, Exit, ExitReason, Monitor
+from actorkit.kernel.timekeeping import IdleTimer, Sleep, TimerHandle
+from actorkit.kernel.wait import direct_cell
+
+if TYPE_CHECKING:
+    from actorkit.kernel.actor import Props
+    from actorkit.kernel.events import Events
+    from actorkit.kernel.ref import Ref
+    from actorkit.kernel.registry import Key
+    from actorkit.kernel.runtime import Runtime
+    from actorkit.kernel.seat import Seat
+
+M = TypeVar("M")
+N = TypeVar("N")
+Ts = TypeVarTuple("Ts")
+
+
+class Context(Generic[M]):
+    """An actor's abilities. Use it only from the actor it belongs to, including its background work."""
+
+    __slots__ = ("_cell",)
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+
+    # Who it is ---------------------------------------------------------------------------------------------------
+
+    @property
+    def self(self) -> Ref[M]:
+        """The actor's own reference, to hand out."""
+        return self._cell.ref
+
+    @property
+    def path(self) -> str:
+        """Where the actor stands in the tree."""
+        return self._cell.path
+
+    @property
+    def parent(self) -> Ref[Any] | None:
+        """The actor that started this one; None at the top."""
+        parent = self._cell.parent
+        return parent.ref if parent is not None else None
+
+    @property
+    def children(self) -> Mapping[str, Ref[Any]]:
+        """The living actors this one started, by the last part of their path, in start order."""
+        return {segment: cell.ref for segment, cell in (self._cell.children or {}).items()}
+
+    @property
+    def events(self) -> Events:
+        """The system's events."""
+        return self._cell.runtime.events
+
+    def now(self) -> float:
+        """Seconds on the system's monotonic clock, which tests can move."""
+        return self._cell.runtime.clock.now()
+
+    # Others ------------------------------------------------------------------------------------------------------
+
+    async def spawn(
+        self,
+        props: Props[N],
+        /,
+        *,
+        name: str | Key[N] | None = None,
+        link: bool = True,
+        start_timeout: float | None = None,
+    ) -> Ref[N]:
+        """Start an actor below this one and wait until it is ready.
+
+        Args:
+            props: how to make it.
+            name: a name unique on the node to register it under, before its constructor runs.
+            link: whether the two die together; a linked child's crash ends this actor unless it traps exits, and the
+                end of this actor ends the child.
+            start_timeout: seconds it may take to become ready.
+
+        Raises:
+            StartFailed: its constructor or ``started`` failed; nothing is left of it.
+            StartTimeout: it took too long and was killed.
+            StartIgnored: it declined to run.
+            AlreadyStarted: the name is taken; its constructor was not called.
+        """
+        cell = await self._cell.runtime.start(
+            props, parent=self._cell, name=name, link=link, start_timeout=start_timeout
+        )
+        return cell.ref
+
+    async def spawn_watched(
+        self, props: Props[N], /, *, name: str | Key[N] | None = None, link: bool = False
+    ) -> tuple[Ref[N], Monitor]:
+        """Start an actor and watch it, with no moment in between in which its death could be missed."""
+        cell, monitor = await self._cell.runtime.start_watched(
+            props, parent=self._cell, name=name, link=link, watch=True
+        )
+        assert monitor is not None
+        return cell.ref, monitor
+
+    def watch(self, ref: Ref[Any], /) -> Monitor:
+        """Ask for one ``Down`` when the actor's present incarnation is gone; at once with ``NoActor`` if it is.
+
+        Every call counts separately. Watching oneself is a no-op.
+        """
+        return self._cell.runtime.watch(self._cell, ref)
+
+    def unwatch(self, monitor: Monitor, /, *, flush: bool = True) -> bool:
+        """Stop watching; tells whether the monitor was still active. Unknown or fired monitors are fine.
+
+        After it returns no ``Down`` arrives. One may already wait in the mailbox: ``flush`` removes that too.
+        """
+        active = self._cell.runtime.relations.unwatch(monitor) is not None
+        if flush:
+            self._flush(lambda item: isinstance(item, Down) and item.monitor == monitor)
+        return active
+
+    def link(self, ref: Ref[Any], /) -> None:
+        """Tie this actor's fate to another's, both ways; linking twice, or to oneself, changes nothing.
+
+        A dead actor gives an ``Exit`` with ``NoActor`` if this one traps exits.
+
+        Raises:
+            ActorDied: the other is gone, and this actor does not trap exits.
+        """
+        self._cell.runtime.link(self._cell, ref)
+
+    def unlink(self, ref: Ref[Any], /, *, flush: bool = True) -> None:
+        """Undo a link; no ``Exit`` from it arrives any more. ``flush`` removes one that waits in the mailbox."""
+        other = ref._cell  # noqa: SLF001
+        self._cell.runtime.relations.unlink(self._cell, other)
+        if flush:
+            self._flush(
+                lambda item: (
+                    isinstance(item, Exit) and item.linked and item.address == other.address
+                )
+            )
+
+    def exit(self, ref: Ref[Any], reason: ExitReason, /) -> None:
+        """Send an exit signal: the other ends with this reason, or gets an ``Exit`` if it traps them.
+
+        To end the actor itself, hooks skipped, send it to ``ctx.self``.
+        """
+        ref._cell.exit_signal(self._cell, self._cell.ref, reason, linked=False)  # noqa: SLF001
+
+    # Time --------------------------------------------------------------------------------------------------------
+
+    def send_after(self, seconds: float, message: M, /) -> TimerHandle:
+        """Get ``message`` after ``seconds``, never early. The timer dies with the actor."""
+        return self._cell.runtime.clock.send_after(self._cell, seconds, message)
+
+    def send_every(self, seconds: float, message: M, /) -> TimerHandle:
+        """Get ``message`` every ``seconds``, without drift: each interval counts from the previous deadline.
+
+        If the actor cannot keep up, at most one such message waits in its mailbox.
+        """
+        return self._cell.runtime.clock.send_every(self._cell, seconds, message)
+
+    def idle_after(self, seconds: float, message: M, /) -> None:
+        """Get ``message`` once if no message arrives for ``seconds`` from now; any message calls it off."""
+        if self._cell.idle_timer is not None:
+            self._cell.idle_timer.cancel()
+        self._cell.idle_timer = IdleTimer(self._cell, seconds, message)
+
+    async def sleep(self, seconds: float, /) -> None:
+        """Wait, handling nothing meanwhile."""
+        clock = self._cell.runtime.clock
+        wait = Sleep(direct_cell(), None)
+        clock.wake_after(wait, seconds)
+        await wait
+
+    def start_soon(
+        self, function: Callable[[Unpack[Ts]], Awaitable[object]], /, *args: Unpack[Ts]
+    ) -> None:
+        """Run an async function in the background; it belongs to the actor and is cancelled when the actor ends.
+
+        If it raises, the actor crashes of it. It may tell and ask, the actor itself too; it must not touch the actor's
+        state, which only handlers may.
+        """
+        self._cell.runtime.start_work(self._cell, function, args)
+
+    # Itself ------------------------------------------------------------------------------------------------------
+
+    def continue_with(self, message: M, /) -> None:
+        """Handle ``message`` next, before everything that waits (OTP's ``handle_continue``)."""
+        cell = self._cell
+        cell.runtime.sent += 1
+        position = sum(1 for item in _head(cell.queue))
+        cell.queue.insert(position, Next(message))
+        cell.wake()
+
+    def stop(self, reason: ExitReason = NORMAL, /) -> None:
+        """End this actor after the message in hand: ``stopping`` runs, then the reply of that message goes out."""
+        self._cell.leave = reason
+        self._cell.order(StopOrder(reason))
+
+    async def stop_child(
+        self, ref: Ref[Any], /, *, limit: float | None, kill: bool = False
+    ) -> ExitReason:
+        """End an actor and wait until it is gone; returns its exit reason.
+
+        Args:
+            ref: an actor, usually a child.
+            limit: seconds it may take to end in good order before it is killed; None waits for ever.
+            kill: kill it at once.
+        """
+        return await self._cell.runtime.stop(ref._cell, SHUTDOWN, limit=limit, kill=kill)  # noqa: SLF001
+
+    # For supervisors ---------------------------------------------------------------------------------------------
+
+    @property
+    def runtime(self) -> Runtime:
+        """The kernel of this node, for library actors that manage others' seats."""
+        return self._cell.runtime
+
+    def seat(self, segment: str, /) -> Seat:
+        """The lasting place of a supervised child: its reference and its mail outlive its incarnations."""
+        return self._cell.runtime.seat(self._cell, segment)
+
+    async def start_in(self, seat: Seat, props: Props[Any], /, **options: Any) -> Ref[Any]:
+        """Start the next incarnation of a supervised child, linked to this actor."""
+        cell = await self._cell.runtime.start(
+            props, parent=self._cell, link=True, seat=seat, **options
+        )
+        return cell.ref
+
+    def seats(self) -> Mapping[str, Seat]:
+        """The seats below this actor, by segment."""
+        return self._cell.runtime.seats_of(self._cell)
+
+    def _flush(self, match: Callable[[Any], bool]) -> None:
+        cell = self._cell
+        for item in [item for item in cell.queue if not is_mail(item) and match(item)]:
+            cell.queue.remove(item)
+            cell.uncounted -= 1
+
+
+def _head(queue: deque[Any]) -> list[Any]:
+    """The control mark and the continuations that stand at the head of a mailbox."""
+    head: list[Any] = []
+    for item in queue:
+        if item is not ATTENTION and type(item) is not Next:
+            break
+        head.append(item)
+    return head

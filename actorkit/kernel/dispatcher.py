@@ -1,0 +1,311 @@
+"""Runs ready cells on a few trio tasks. The hot path of actorkit lives here, in ``live`` and ``Dispatcher.turn``.
+
+An actor is not a task. Ready cells stand in one run queue; carriers (trio tasks) take them in turn and step their
+generators. The generator handles a batch of messages and then yields one of our sentinels:
+
+    IDLE   the mailbox is empty; whoever sends next puts the cell back in the run queue
+    MORE   the batch is used up; the cell goes to the end of the run queue
+    PARK   the handler waits for something of ours; whatever resumes it puts the cell back in the run queue
+    DEAD   the actor has ended
+
+Anything else it yields is a trap of trio's. The carrier forwards it and stays with this cell (it is *pinned*) until the
+handler is done with trio; another carrier takes the run queue over.
+
+The invariant: if the run queue is not empty, a carrier is running or has been woken (``awake``). Every path on which a
+carrier stops looking at the queue checks it: pinning, ending, going idle.
+"""
+
+from __future__ import annotations
+
+import types
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from actorkit.errors import Refused, Stop
+from actorkit.kernel.call import Call
+from actorkit.kernel.cell import DEAD, RING, Cell, Leave, crash_of
+from actorkit.kernel.exits import KILLED, NORMAL
+from actorkit.kernel.life import (
+    attend_or_other,
+    begin,
+    broken_off,
+    call_other,
+    refused,
+    run_stopping,
+    tell_other,
+)
+from actorkit.kernel.wait import PARK, ActorExit, Carrier, Sentinel
+
+if TYPE_CHECKING:
+    from actorkit.kernel.runtime import Runtime
+
+IDLE = Sentinel("IDLE")
+MORE = Sentinel("MORE")
+
+BATCH = 64  # messages one actor may handle before others get their turn
+TURNS = 1024  # cells a carrier may step before trio gets its turn
+LOOK_AT_CLOCK = 16  # cells between two looks at the clock
+SLICE = 0.002  # seconds after which trio gets its turn
+SPARE_CARRIERS = 8  # idle carriers kept for the next pinned actors
+
+_MASK = RING - 1
+
+
+@trio.lowlevel.disable_ki_protection
+@types.coroutine
+def live(cell: Cell) -> Generator[Any, Any, None]:
+    """The life of one actor, stepped by carriers inside the cell's context."""
+    queue = cell.queue
+    popleft = queue.popleft
+    handler_of = cell.table.get
+    ring = cell.ring
+    item: Any = None
+    held: Any = None
+    reason: Any = KILLED
+    seq = 0
+    try:
+        actor: Any = yield from begin(cell)
+        last = BATCH
+        while True:
+            try:
+                while True:
+                    if not queue:
+                        item = None
+                        cell.handled = seq
+                        last = seq + BATCH
+                        if cell.crowded:
+                            cell.relieve()
+                            if queue:
+                                continue
+                        cell.idle = True
+                        yield IDLE
+                        continue
+                    item = popleft()
+                    seq += 1
+                    cls = type(item)
+                    ring[seq & _MASK] = cls
+                    entry = handler_of(cls)
+                    if entry is not None:
+                        if entry[1] == 1:
+                            yield from entry[0](actor, item)
+                        elif entry[1] == 0:
+                            entry[0](actor, item)
+                        else:
+                            yield from tell_other(cell, entry, item)
+                    elif cls is Call:
+                        message = item.message
+                        cls = type(message)
+                        ring[seq & _MASK] = cls
+                        entry = handler_of(cls)
+                        cell.call = item
+                        if entry is None or entry[1] > 1:
+                            yield from call_other(cell, item)
+                        else:
+                            if entry[1] == 1:
+                                value = yield from entry[0](actor, message)
+                            else:
+                                value = entry[0](actor, message)
+                            if cell.leave is not None:
+                                held = (
+                                    value  # the reply goes out after ``stopping`` has run (OTP 3.5)
+                                )
+                                raise Leave
+                            cell.call = None
+                            if not item.resolve(value):
+                                cell.runtime.late_reply(cell, value)
+                    else:
+                        yield from attend_or_other(cell, item, cls)
+                    if seq >= last:
+                        cell.handled = seq
+                        last = seq + BATCH
+                        if cell.crowded:
+                            cell.relieve()
+                        yield MORE
+            except Refused as refusal:
+                refused(cell, item, refusal)
+    except Leave:
+        reason = cell.leave or NORMAL
+    except Stop as stop:
+        reason = stop.reason
+    except GeneratorExit:
+        raise
+    except Exception as error:
+        reason = crash_of(error, item)
+    except (
+        BaseException
+    ) as error:  # our ActorExit, trio's Cancelled, KeyboardInterrupt and its like
+        reason = broken_off(cell, error, item)
+        if cell.pinned and cell.doomed is None:
+            yield MORE  # this carrier's scope is cancelled: ``stopping`` needs another
+    cell.handled = max(seq, cell.handled)
+    if cell.doomed is None:
+        reason = yield from run_stopping(cell, reason)
+        if held is not None and cell.call is not None and cell.doomed is None:
+            call, cell.call = cell.call, None
+            call.resolve(held)
+    cell.bury(cell.doomed or reason)
+    yield DEAD
+
+
+class Dispatcher:
+    """The run queue of a node and the carriers that serve it."""
+
+    __slots__ = ("_idle", "_runtime", "awake", "nursery", "pinned", "ready", "running", "turns")
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.ready: deque[Cell] = deque()
+        self.awake = False
+        self.nursery: trio.Nursery | None = None
+        self._idle: list[trio.lowlevel.Task] = []
+        self.pinned = 0
+        # For the watchdog, which reads them from its own thread.
+        self.running: Cell | None = None
+        self.turns = 0
+
+    def push(self, cell: Cell) -> None:
+        """Put a cell at the end of the run queue."""
+        self.ready.append(cell)
+        if not self.awake:
+            self.wake()
+
+    def wake(self) -> None:
+        """Get a carrier to look at the run queue."""
+        if self._idle:
+            self.awake = True
+            trio.lowlevel.reschedule(self._idle.pop())
+        elif self.nursery is not None:
+            self.awake = True
+            self.nursery.start_soon(self.carry, name="actorkit carrier")
+
+    def turn(self, carrier: Carrier) -> tuple[Cell, Any] | None:
+        """Step ready cells until the slice is used up, or one yields a trap of trio's: then return both."""
+        ready = self.ready
+        popleft = ready.popleft
+        until = trio.current_time() + SLICE
+        left = TURNS
+        try:
+            while ready:
+                cell = popleft()
+                cell.carrier = carrier
+                self.running = cell
+                trap = cell.run(cell.step, None)
+                if trap is IDLE or trap is PARK:
+                    pass
+                elif trap is MORE:
+                    ready.append(cell)
+                elif trap is DEAD:
+                    _release(cell)
+                else:
+                    return cell, trap
+                left -= 1
+                if not left % LOOK_AT_CLOCK:
+                    self.turns += 1
+                    if not left or trio.current_time() > until:
+                        break
+        finally:
+            self.running = None
+            self.turns += 1
+        return None
+
+    async def carry(self) -> None:
+        """A carrier: serves the run queue until there are idle carriers enough."""
+        task = trio.lowlevel.current_task()
+        with trio.CancelScope() as scope:
+            carrier = Carrier(task, scope)
+            self.awake = True
+            while not scope.cancel_called:
+                stuck = self.turn(carrier)
+                self._runtime.clock.stamp()
+                if stuck is not None:
+                    await self._pin(carrier, *stuck)
+                    if scope.cancel_called:
+                        break
+                    if self.awake:  # another carrier serves the queue
+                        if not await self._rest(task):
+                            return
+                    self.awake = True
+                elif self.ready:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                else:
+                    self.awake = False
+                    if not await self._rest(task):
+                        return
+                    self.awake = True
+        if self.ready and not self.awake:
+            self.wake()
+
+    async def _rest(self, task: trio.lowlevel.Task) -> bool:
+        """Wait to be woken; False if there are idle carriers enough, and this one may end."""
+        if len(self._idle) >= SPARE_CARRIERS:
+            return False
+        self._idle.append(task)
+
+        def abort(_: Any) -> trio.lowlevel.Abort:
+            self._idle.remove(task)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+        return True
+
+    async def _pin(self, carrier: Carrier, cell: Cell, trap: Any) -> None:
+        """Stay with a cell that waits on trio, while others are served by another carrier."""
+        self.awake = False
+        if self.ready:
+            self.wake()
+        cell.pinned = True
+        self.pinned += 1
+        try:
+            trap = await self._pump(cell, trap)
+        finally:
+            self.pinned -= 1
+            cell.pinned = False
+        if trap is MORE:
+            self.push(cell)
+        elif trap is DEAD:
+            _release(cell)
+
+    @types.coroutine
+    def _pump(self, cell: Cell, trap: Any) -> Generator[Any, Any, Any]:
+        """Forward traps to trio and what comes back to the cell, until the cell yields one of our sentinels."""
+        gen = cell.gen
+        if gen is None:
+            return DEAD
+        send, throw, run = gen.send, gen.throw, cell.run
+        while True:
+            if cell.doomed is not None and not self._cancelled(cell):
+                trap = run(throw, ActorExit())
+            else:
+                try:
+                    value = yield trap
+                except BaseException as error:  # noqa: BLE001 - forwarded to the handler, whatever it is
+                    trap = self._step(run, throw, error, cell)
+                else:
+                    trap = self._step(run, send, value, cell)
+            if type(trap) is Sentinel:
+                return trap
+
+    def _cancelled(self, cell: Cell) -> bool:
+        scope = cell.carrier.scope
+        return scope is not None and scope.cancel_called
+
+    def _step(
+        self, run: Callable[..., Any], step: Callable[[Any], Any], value: Any, cell: Cell
+    ) -> Any:
+        self.running = cell
+        try:
+            return run(step, value)
+        finally:
+            self.running = None
+            self.turns += 1
+
+
+def _release(cell: Cell) -> None:
+    """Let go of a dead cell's generator and of its place among the fenced."""
+    gen, cell.gen = cell.gen, None
+    if gen is not None:
+        gen.close()
+    cell.runtime.release(cell)

@@ -1,0 +1,253 @@
+"""The rarer moments of an actor's life: its start, its end, signals, control messages, deferred replies, streams.
+
+Called from ``dispatcher.live``, which keeps the two common moments - a told message and an ask - to itself.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Awaitable, Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+from actorkit.errors import Ignore, Refused, Stop, Unhandled
+from actorkit.kernel.call import Call, Reply
+from actorkit.kernel.cell import ATTENTION, Cell, Fired, Leave, Next, State, StopOrder, crash_of
+from actorkit.kernel.events import DeadReason, Started
+from actorkit.kernel.exits import KILLED, Crashed, Down, Exit, ExitReason
+from actorkit.kernel.inspection import Inspection, Resume, Suspend
+from actorkit.kernel.message import shortened
+from actorkit.kernel.stream import StreamCall, produce
+from actorkit.kernel.vocabulary import Kind
+from actorkit.kernel.wait import PARK, ActorExit
+
+if TYPE_CHECKING:
+    from actorkit.kernel.actor import Actor
+
+Entry = tuple[Callable[..., Any], int]
+
+
+async def begin(cell: Cell) -> Actor[Any]:
+    """Build the actor, run its ``started`` hook, and tell whoever waits for it."""
+    cell.state = State.STARTING
+    actor = cell.props.build(cell)
+    cell.actor = actor
+    await finish(actor.started())
+    cell.state = State.RUNNING
+    runtime = cell.runtime
+    cell.started_at = runtime.clock.now()
+    cell.ready = True
+    if runtime.events.wanted:
+        runtime.events.emit(Started(cell.path, cell.address, type(actor).__qualname__))
+    tell_waiters(cell)
+    return actor
+
+
+def tell_waiters(cell: Cell) -> None:
+    """Resume whoever waits for the actor to start or to end."""
+    waiters, cell.waiters = cell.waiters, None
+    for wait in waiters or ():
+        wait.resolve(cell.reason)
+
+
+async def finish(result: Awaitable[None] | None) -> None:
+    """Await what a hook returned, if it was an async hook."""
+    if result is not None:
+        await result
+
+
+def broken_off(cell: Cell, error: BaseException, item: Any) -> ExitReason:
+    """The exit reason when something that is no ``Exception`` left a handler."""
+    if cell.doomed is not None:
+        return cell.doomed
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        cell.runtime.interrupted(error)
+        return crash_of(error, item)
+    return cell.leave if cell.leave is not None else KILLED
+
+
+async def run_stopping(cell: Cell, reason: ExitReason) -> ExitReason:
+    """Run the ``stopping`` hook of an actor that had started; if the hook fails, its failure is the reason."""
+    if cell.state is not State.RUNNING or cell.actor is None:
+        return reason
+    cell.state = State.STOPPING
+    try:
+        await finish(cell.actor.stopping(reason))
+    except Stop as stop:
+        return stop.reason
+    except Exception as error:  # noqa: BLE001 - recorded as the exit reason, with its traceback
+        return crash_of(error, "stopping")
+    except BaseException as error:  # noqa: BLE001 - doomed meanwhile: the reason is already decided
+        return broken_off(cell, error, "stopping")
+    return reason
+
+
+def refused(cell: Cell, item: Any, refusal: Refused) -> None:
+    """A handler refused: the asker gets the refusal; if nobody asked it is a dead letter."""
+    call, cell.call = cell.call, None
+    if call is not None:
+        call.refuse(refusal)
+    elif not isinstance(item, (Down, Exit)):
+        cell.skipped += 1
+        cell.runtime.dead_letter(getattr(item, "message", item), cell, DeadReason.REFUSED)
+
+
+async def tell_other(cell: Cell, entry: Entry, message: Any) -> None:
+    """Handle a told message whose handler defers its reply or streams it: there is nobody to answer."""
+    function, kind = entry
+    if kind == Kind.STREAM:
+        async for _ in function(cell.actor, message):
+            pass
+    elif kind == Kind.DEFERRED_ASYNC:
+        await function(cell.actor, message, Reply(None, cell))
+    else:
+        function(cell.actor, message, Reply(None, cell))
+
+
+async def call_other(cell: Cell, call: Call) -> None:
+    """Handle an ask whose handler defers its reply, or whose message type is only found through its bases."""
+    message = call.message
+    entry = cell.table.find(type(message))
+    if entry is None:
+        cell.call = None
+        cell.skipped += 1
+        cell.runtime.unhandled(cell, message)
+        call.fail(Unhandled(cell.path, type(message).__qualname__))
+        return
+    function, kind = entry
+    if kind in (Kind.DEFERRED, Kind.DEFERRED_ASYNC):
+        cell.defer(call)
+        cell.call = None
+        result = function(cell.actor, message, Reply(call, cell))
+    else:
+        result = function(cell.actor, message)
+    if inspect.isawaitable(result):
+        result = await result
+    if cell.call is not None:
+        cell.call = None
+        call.resolve(result)
+
+
+async def stream_call(cell: Cell, call: StreamCall) -> None:
+    """Handle a request for a stream: drive the handler's generator at the consumer's pace."""
+    entry = cell.table.find(type(call.message))
+    if entry is None or entry[1] not in (Kind.STREAM, Kind.DEFERRED, Kind.DEFERRED_ASYNC):
+        cell.skipped += 1
+        cell.runtime.unhandled(cell, call.message)
+        call.close(Unhandled(cell.path, type(call.message).__qualname__))
+        return
+    await produce(cell, call, entry)
+
+
+async def attend_or_other(cell: Cell, item: Any, cls: type) -> None:
+    """Handle an item that is neither an ask nor a message type found at once."""
+    if item is ATTENTION:
+        cell.uncounted -= 1
+        cell.skipped += 1
+        await attend(cell)
+    elif cls is Fired:
+        cell.uncounted -= 1
+        await fired(cell, item)
+    elif cls is Next:
+        await continued(cell, item.message)
+    elif cls is StreamCall:
+        await stream_call(cell, item)
+    elif cls is Down or cls is Exit:
+        cell.uncounted -= 1
+        cell.skipped += 1
+        await signal(cell, item)
+    elif isinstance(item, Inspection):
+        cell.uncounted -= 1
+        cell.skipped += 1
+        item.carry_out(cell)
+    else:
+        await told(cell, item)
+
+
+async def told(cell: Cell, message: Any) -> None:
+    """Handle a message as if it had been told, its handler perhaps found through its bases."""
+    entry = cell.table.find(type(message))
+    if entry is None:
+        cell.skipped += 1
+        cell.runtime.unhandled(cell, message)
+        return
+    if entry[1] == Kind.ASYNC:
+        await entry[0](cell.actor, message)
+    elif entry[1] == Kind.SYNC:
+        entry[0](cell.actor, message)
+    else:
+        await tell_other(cell, entry, message)
+
+
+async def signal(cell: Cell, notice: Down | Exit) -> None:
+    """Hand a death notice to the hook made for it."""
+    actor = cell.actor
+    if actor is None:
+        return
+    await finish(actor.down(notice) if isinstance(notice, Down) else actor.exited(notice))
+
+
+async def fired(cell: Cell, item: Fired) -> None:
+    """Handle the message of a timer, unless it was cancelled while it waited in the mailbox."""
+    if item.handle.surfaced():
+        await told(cell, item.message)
+    else:
+        cell.skipped += 1
+
+
+async def continued(cell: Cell, message: Any) -> None:
+    """Handle a continuation."""
+    await told(cell, message)
+
+
+async def attend(cell: Cell) -> None:
+    """Carry out the control messages that wait, in order.
+
+    Raises:
+        Leave: the actor is to end; ``cell.leave`` says why.
+        ActorExit: the actor was doomed by code of its own.
+    """
+    if cell.doomed is not None:
+        raise ActorExit
+    suspended = False
+    while True:
+        while cell.control:
+            order = cell.control.popleft()
+            if isinstance(order, StopOrder):
+                cell.leave = order.reason
+                raise Leave
+            if isinstance(order, (Suspend, Resume)):
+                suspended = isinstance(order, Suspend)
+            if isinstance(order, Inspection):
+                order.carry_out(cell)
+        if not suspended:
+            return
+        answer_inspections(cell)
+        cell.suspended = True
+        await rest()
+
+
+def answer_inspections(cell: Cell) -> None:
+    """Answer the inspections that wait in the mailbox of an actor about to rest suspended."""
+    waiting = [item for item in cell.queue if isinstance(item, Inspection)]
+    for inspection in waiting:
+        cell.queue.remove(inspection)
+        cell.uncounted -= 1
+        inspection.carry_out(cell)
+
+
+@types.coroutine
+def rest() -> Generator[Any, Any, None]:
+    """Park a suspended actor until a control message comes."""
+    yield PARK
+
+
+def start_failure(reason: ExitReason) -> Ignore | None:
+    """The ``Ignore`` behind a failed start, if the actor declined rather than failed."""
+    cause = reason.cause if isinstance(reason, Crashed) else None
+    return cause if isinstance(cause, Ignore) else None
+
+
+def describe(item: Any) -> str:
+    """A queued item as text, for status reports."""
+    return shortened(getattr(item, "message", item))

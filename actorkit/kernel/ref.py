@@ -1,0 +1,317 @@
+"""``Ref[M]``: the handle of an actor that takes messages of ``M``. Local, supervised or by name, it is used alike.
+
+A reference is contravariant: a ``Ref[Deposit | Tick]`` is a ``Ref[Deposit]``. It never exposes ``M`` in a result.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from actorkit.errors import CircularAsk, MailboxFull
+from actorkit.kernel.address import Address
+from actorkit.kernel.call import Call, died
+from actorkit.kernel.cell import Cell, RoomWait, State, StopOrder
+from actorkit.kernel.events import DeadReason
+from actorkit.kernel.exits import KILLED, NO_ACTOR, NORMAL, ExitReason
+from actorkit.kernel.message import AskOf, StreamOf
+from actorkit.kernel.stream import Stream, StreamCall
+from actorkit.kernel.wait import CURRENT, ZOMBIES, Wait, Work, circle, direct_cell
+
+if TYPE_CHECKING:
+    from actorkit.kernel.runtime import Runtime
+
+M = TypeVar("M")
+M_contra = TypeVar("M_contra", contravariant=True)
+R = TypeVar("R")
+T = TypeVar("T")
+
+DEFAULT_TIMEOUT = 5.0
+STREAM_WINDOW = 16
+
+
+class StopWait(Wait):
+    """Someone waits for an actor to end; with a time-out it says so."""
+
+    __slots__ = ("path", "seconds")
+
+    def __init__(self, cell: Cell | None, target: Cell, seconds: float | None) -> None:
+        super().__init__(cell, target)
+        self.path = target.path
+        self.seconds = seconds
+
+    def expire(self) -> None:
+        self.fail(
+            TimeoutError(f"{self.path} has not ended within {self.seconds:g} s; it still will")
+        )
+
+
+class Ref(Generic[M_contra]):
+    """A reference to an actor whose vocabulary is ``M``.
+
+    The reference of a supervised child outlives the child's incarnations: mail sent to it during a restart waits for the
+    next one.
+    """
+
+    __slots__ = ("__weakref__", "_cell")
+
+    _cell: Cell
+
+    def __init__(self, cell: Cell | None = None) -> None:
+        if cell is not None:
+            self._cell = cell
+
+    def __repr__(self) -> str:
+        return f"Ref({self._cell.path})"
+
+    @property
+    def path(self) -> str:
+        """Where the actor stands in the tree: ``/bank/alice``."""
+        return self._cell.path
+
+    @property
+    def address(self) -> Address:
+        """The address of the actor's present incarnation."""
+        return self._cell.address
+
+    @property
+    def alive(self) -> bool:
+        """Whether the actor runs now; False only after its names are free. Not a promise about the next moment."""
+        return State.STARTING <= self._cell.state <= State.STOPPING
+
+    def tell(self, message: M_contra, /) -> None:
+        """Send a message and go on at once. Never raises: what cannot be delivered becomes a dead letter."""
+        cell = self._cell
+        if ZOMBIES and CURRENT.get() in ZOMBIES:
+            cell.runtime.dead_letter(message, cell, DeadReason.FENCED)
+            return
+        queue = cell.queue
+        if len(queue) >= cell.limit:
+            cell.overflow(message)
+            return
+        queue.append(message)
+        if cell.idle:
+            cell.idle = False
+            cell.push(cell)
+
+    async def send(self, message: M_contra, /) -> None:
+        """Send a message, waiting until the mailbox has room for it.
+
+        Raises:
+            ActorDied: the actor is gone, or went while this waited; the message is a dead letter.
+            CircularAsk: the actor waits, directly or not, for this one.
+        """
+        cell = self._cell
+        if cell.state is State.DEAD or len(cell.queue) < cell.limit or not cell.full():
+            self.tell(message)
+            if cell.state is State.DEAD:
+                raise died(cell.path, NO_ACTOR)
+            return
+        if cell.mailbox.overflow != "reject":
+            self.tell(message)
+            return
+        me = _origin()
+        _check_circle(me, cell)
+        wait = RoomWait(direct_cell(), cell, message)
+        cell.senders = cell.senders if cell.senders is not None else deque()
+        cell.senders.append(wait)
+        cell.crowded = True
+        await wait
+
+    async def ask(
+        self, message: AskOf[M_contra, R], /, *, timeout: float | None = DEFAULT_TIMEOUT
+    ) -> R:
+        """Send a request and wait for its reply.
+
+        Args:
+            message: a ``Request[R]``.
+            timeout: seconds to wait; None waits as long as the actor lives.
+
+        Raises:
+            AskTimeout: no reply in time, so the outcome is unknown; the actor is not told.
+            ActorDied: the actor is gone, or died before it answered; known at once, not by time-out.
+            MailboxFull: there was no room; nothing was sent.
+            CircularAsk: the actor waits, directly or not, for this one.
+            Unhandled: the actor has no handler for the message.
+            Refused: the actor said no; the subclass says why.
+        """
+        cell = self._cell
+        me = direct_cell()
+        if me is None:
+            slow: R = await self._ask_slowly(cell, message, timeout)
+            return slow
+        if cell.waiting is not None or cell is me:
+            _check_circle(me, cell)
+        call = Call(message, me, cell)
+        queue = cell.queue
+        if len(queue) >= cell.limit:
+            _check_door(cell, message)
+        queue.append(call)
+        if cell.idle:
+            cell.idle = False
+            cell.push(cell)
+        if timeout is not None:
+            call.seconds = timeout
+            lane = me.runtime.clock.lanes.get(timeout)
+            if lane is None:
+                me.runtime.clock.expire(call, timeout)
+            else:
+                lane.noted.append(call)
+        reply: R = await call
+        return reply
+
+    async def _ask_slowly(self, cell: Cell, message: Any, timeout: float | None) -> Any:
+        """Ask from a plain trio task, or from inside a handler's own nursery or cancel scope."""
+        me = _origin()
+        if me is not None:
+            _check_circle(me, cell)
+        origin = CURRENT.get()
+        if ZOMBIES and origin in ZOMBIES:
+            cell.runtime.dead_letter(message, cell, DeadReason.FENCED)
+            raise died(cell.path, KILLED)
+        call = Call(message, None, cell)
+        if len(cell.queue) >= cell.limit:
+            _check_door(cell, message)
+        if timeout is not None:
+            call.seconds = timeout
+            cell.runtime.clock.expire(call, timeout)
+        cell.accept(call)
+        return await call
+
+    def stream(
+        self,
+        message: StreamOf[M_contra, T],
+        /,
+        *,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        window: int = STREAM_WINDOW,
+    ) -> Stream[T]:
+        """Send a request that is answered by a stream; the producer waits while ``window`` items are unread.
+
+        Args:
+            message: a ``StreamRequest[T]``.
+            timeout: seconds to wait for each item; None waits as long as the actor lives.
+            window: how many unread items the producer may be ahead.
+        """
+        if window < 1:
+            raise ValueError(f"a stream's window is a number of items from 1 up, got {window!r}")
+        return Stream(StreamCall(message, self._cell, timeout, window), self._open_stream)
+
+    def _open_stream(self, call: StreamCall) -> None:
+        cell = call.owner
+        me = _origin()
+        if me is not None:
+            _check_circle(me, cell)
+        if len(cell.queue) >= cell.limit:
+            _check_door(cell, call.message)
+        cell.accept(call)
+
+    async def stop(
+        self, reason: ExitReason = NORMAL, *, timeout: float | None = DEFAULT_TIMEOUT
+    ) -> None:
+        """End the actor in good order after the message in hand, and wait until it is gone.
+
+        Its ``stopping`` hook runs. Messages that wait become dead letters, unless a supervisor restarts the actor.
+
+        Raises:
+            ActorDied: it was gone already, or died of another reason than the one given.
+            TimeoutError: it has not ended within ``timeout`` seconds; it still will when it gets to it.
+        """
+        cell = self._cell
+        if not self.alive:
+            raise died(cell.path, cell.reason or NO_ACTOR if cell.state is State.DEAD else NO_ACTOR)
+        if _origin() is cell:
+            raise CircularAsk((cell.path, cell.path))
+        cell.order(StopOrder(reason))
+        actual = await _end_of(cell, timeout)
+        if actual != reason:
+            raise died(cell.path, actual)
+
+    async def wait_stopped(self) -> ExitReason:
+        """Wait until the present incarnation is gone, and return why; ``NoActor`` if there is none."""
+        cell = self._cell
+        if cell.state is State.DEAD or cell.state is State.NEW:
+            return cell.reason or NO_ACTOR
+        return await _end_of(cell, None)
+
+    def kill(self) -> None:
+        """End the actor at once: no hook runs, what it still tries to send is dropped. It cannot refuse."""
+        self._cell.doom(KILLED)
+
+
+class CountingRef(Ref[M_contra]):
+    """A reference that counts what is sent, so that tests can check that nothing vanishes."""
+
+    __slots__ = ()
+
+    def tell(self, message: M_contra, /) -> None:
+        self._cell.runtime.sent += 1
+        super().tell(message)
+
+    async def ask(
+        self, message: AskOf[M_contra, R], /, *, timeout: float | None = DEFAULT_TIMEOUT
+    ) -> R:
+        runtime = self._cell.runtime
+        runtime.sent += 1
+        try:
+            return await super().ask(message, timeout=timeout)
+        except CircularAsk:  # raised before anything is sent
+            runtime.sent -= 1
+            raise
+
+    def _open_stream(self, call: StreamCall) -> None:
+        super()._open_stream(call)
+        self._cell.runtime.sent += 1
+
+
+class NamedRef(Ref[M_contra]):
+    """A reference by name: every message goes to whoever holds the name when it is sent."""
+
+    __slots__ = ("_name", "_runtime")
+
+    def __init__(self, runtime: Runtime, name: str) -> None:
+        super().__init__()
+        self._runtime = runtime
+        self._name = name
+
+    @property
+    def _cell(self) -> Cell:  # type: ignore[override]
+        return self._runtime.holder_or_nobody(self._name)
+
+    def __repr__(self) -> str:
+        return f"Ref(name={self._name!r})"
+
+
+def _origin() -> Cell | None:
+    """The cell whose handler is calling, directly or from a nursery inside it; None for background work."""
+    me = CURRENT.get()
+    return None if me is None or type(me) is Work else me
+
+
+def _check_circle(me: Cell | None, target: Cell) -> None:
+    if me is not None:
+        found = circle(me, target)
+        if found is not None:
+            raise CircularAsk(tuple(cell.path for cell in found))
+
+
+def _check_door(cell: Cell, message: Any) -> None:
+    """Refuse an ask at the door of a dead or full mailbox; make room if the policy says so."""
+    if cell.state is State.DEAD:
+        cell.runtime.dead_letter(message, cell, DeadReason.NO_ACTOR)
+        raise died(cell.path, NO_ACTOR)
+    if cell.full():
+        cell.runtime.dead_letter(message, cell, DeadReason.MAILBOX_FULL)
+        raise MailboxFull(cell.path, cell.mailbox.capacity)
+    cell.make_room()
+
+
+async def _end_of(cell: Cell, timeout: float | None) -> ExitReason:
+    wait = StopWait(direct_cell(), cell, timeout)
+    if cell.waiters is None:
+        cell.waiters = []
+    cell.waiters.append(wait)
+    if timeout is not None:
+        cell.runtime.clock.expire(wait, timeout)
+    reason: ExitReason = await wait
+    return reason

@@ -1,0 +1,257 @@
+"""Reports of crashes and losses: what they hold, and how they are logged.
+
+A crash report holds what OTP's does (section 9 of the semantics): the actor, its ancestors, links and queue, the message
+being handled, its state as ``describe`` shows it, and the traceback. Values are shortened, so a report never grows with
+the data an actor holds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from actorkit.kernel.address import Address
+from actorkit.kernel.events import (
+    DeadLetter,
+    HighWater,
+    ObserverFailed,
+    Stalled,
+    Started,
+    StartFailure,
+    Stopped,
+    UnhandledMessage,
+    ZombieFenced,
+)
+from actorkit.kernel.exits import Crashed, Failed
+from actorkit.kernel.inspection import details_of
+from actorkit.kernel.message import shortened
+from actorkit.kernel.wait import Wait
+
+if TYPE_CHECKING:
+    from actorkit.kernel.cell import Cell
+
+VALUE_CHARS = 200
+STATE_ENTRIES = 20
+
+
+@attrs.frozen(slots=True)
+class CrashReport:
+    """Why an actor crashed, for people.
+
+    Attributes:
+        path: where it stood in the tree.
+        address: which incarnation it was.
+        actor: its class.
+        error: the exception's type.
+        message: the exception's text.
+        traceback: the formatted traceback.
+        handling: the message in hand, shortened.
+        client: the path of the actor that asked, if the message was an ask of an actor.
+        state: the actor's attributes as ``describe`` shows them, shortened.
+        recent: the types of the last messages and signals it took, oldest first.
+        ancestors: the paths of its parent, its parent's parent, and so on.
+        links: the paths of the actors it was linked to.
+        waiting: how many messages waited.
+        handled: how many it had handled.
+        traps_exits: whether exit signals reached it as messages.
+    """
+
+    path: str
+    address: Address
+    actor: str
+    error: str
+    message: str
+    traceback: str
+    handling: str
+    client: str | None
+    state: Mapping[str, str]
+    recent: tuple[str, ...]
+    ancestors: tuple[str, ...]
+    links: tuple[str, ...]
+    waiting: int
+    handled: int
+    traps_exits: bool
+
+
+def crash_report(cell: Cell, reason: Crashed) -> CrashReport:
+    """Write the report of a crash, before the cell is taken apart."""
+    caller = cell.call.cell if isinstance(cell.call, Wait) else None
+    return CrashReport(
+        path=cell.path,
+        address=cell.address,
+        actor=cell.props.cls.__qualname__,
+        error=reason.error,
+        message=reason.message,
+        traceback=reason.traceback,
+        handling=reason.handling,
+        client=caller.path if caller is not None else None,
+        state=shown(details_of(cell)),
+        recent=cell.recent(),
+        ancestors=ancestors(cell),
+        links=tuple(c.path for c in cell.runtime.relations.linked(cell)),
+        waiting=cell.waiting_mail,
+        handled=cell.messages_handled,
+        traps_exits=cell.traps,
+    )
+
+
+def ancestors(cell: Cell) -> tuple[str, ...]:
+    """The paths above a cell, its parent first."""
+    found: list[str] = []
+    above = cell.parent
+    while above is not None:
+        found.append(above.path)
+        above = above.parent
+    return tuple(found)
+
+
+def shown(state: Mapping[str, Any]) -> dict[str, str]:
+    """State as short texts, at most ``STATE_ENTRIES`` of them."""
+    entries = {
+        str(name): shortened(value, VALUE_CHARS)
+        for name, value in list(state.items())[:STATE_ENTRIES]
+    }
+    if len(state) > STATE_ENTRIES:
+        entries["..."] = f"{len(state) - STATE_ENTRIES} more"
+    return entries
+
+
+Redact = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+_WORTH_A_LINE = tuple(10**n for n in range(12))
+_KINDS = 10_000
+
+
+class LogReporter:
+    """An observer that logs what a person should know, through structlog.
+
+    Warnings: dead letters (the 1st, 10th, 100th ... of each kind, so a flood of them is no flood of lines), unhandled
+    messages, high-water marks, stalls, zombies. Errors: crashes. Progress is logged at level debug.
+
+    Args:
+        redact: may change or drop fields before they are logged.
+        logger: a structlog logger; one named ``actorkit`` on stderr, from level warning up, unless structlog was
+            configured by the program.
+    """
+
+    def __init__(self, redact: Redact | None = None, logger: Any = None) -> None:
+        self._redact = redact
+        self._logger = logger
+        self._seen: Counter[tuple[str, ...]] = Counter()
+
+    def __call__(self, event: object) -> None:
+        match event:
+            case Stopped(report=CrashReport() as report):
+                self.log("error", "actor crashed", **attrs.asdict(report, recurse=False))
+            case Stopped(path=path, reason=Failed() as reason):
+                self.log("error", "actor failed", path=path, reason=str(reason))
+            case Stopped(path=path, reason=reason):
+                self.log("debug", "actor stopped", path=path, reason=str(reason))
+            case Started(path=path, actor=actor):
+                self.log("debug", "actor started", path=path, actor=actor)
+            case StartFailure(path=path, actor=actor, reason=reason):
+                text = getattr(reason, "traceback", "")
+                self.log(
+                    "error",
+                    "actor did not start",
+                    path=path,
+                    actor=actor,
+                    reason=str(reason),
+                    traceback=text,
+                )
+            case DeadLetter():
+                self._dead_letter(event)
+            case HighWater():
+                self._high_water(event)
+            case Stalled(path=path, message_type=message_type, seconds=seconds, stack=stack):
+                self.log(
+                    "warning",
+                    "handler keeps the cpu",
+                    path=path,
+                    handling=message_type,
+                    seconds=seconds,
+                    stack=stack,
+                )
+            case ZombieFenced(path=path):
+                self.log("warning", "killed actor does not unwind; it is fenced", path=path)
+            case ObserverFailed(observer=observer, error=error):
+                self.log("error", "observer failed and was removed", observer=observer, error=error)
+            case UnhandledMessage():
+                pass  # its dead letter is logged
+            case _:
+                self.log_other(event)
+
+    def log_other(self, event: object) -> None:
+        """Log an event of another layer that says how it wants to be logged."""
+        describe = getattr(event, "as_log", None)
+        if describe is not None:
+            level, text, fields = describe()
+            self.log(level, text, **fields)
+
+    def _high_water(self, event: HighWater) -> None:
+        count = self._count(event.path, "high water", "")
+        if count in _WORTH_A_LINE:
+            self.log(
+                "warning",
+                "mailbox is filling up",
+                path=event.path,
+                waiting=event.waiting,
+                capacity=event.capacity,
+                count=count,
+            )
+
+    def _count(self, *kind: str) -> int:
+        """How often this kind of thing has happened; kinds are forgotten when there are too many."""
+        if len(self._seen) >= _KINDS and kind not in self._seen:
+            self._seen.clear()
+        self._seen[kind] += 1
+        return self._seen[kind]
+
+    def _dead_letter(self, letter: DeadLetter) -> None:
+        count = self._count(letter.path, letter.reason, type(letter.message).__qualname__)
+        if count in _WORTH_A_LINE:
+            self.log(
+                "warning",
+                "dead letter",
+                path=letter.path,
+                reason=str(letter.reason),
+                message=shortened(letter.message, VALUE_CHARS),
+                count=count,
+            )
+
+    def log(self, level: str, text: str, **fields: Any) -> None:
+        """Write one record; a redaction that fails costs the fields, not the record."""
+        if self._logger is None:
+            self._logger = default_logger()
+        if self._redact is not None:
+            try:
+                fields = dict(self._redact(fields))
+            except Exception as error:  # noqa: BLE001 - the hook is user code; what it guards must not leak
+                fields = {"redaction_failed": type(error).__name__}
+        if "traceback" in fields:
+            fields["exception"] = fields.pop("traceback")
+        getattr(self._logger, level)(text, **fields)
+
+
+def default_logger() -> Any:
+    """The program's structlog configuration if it has one; else warnings and worse, on stderr."""
+    import logging
+    import sys
+
+    import structlog
+
+    if structlog.is_configured():
+        return structlog.get_logger("actorkit")
+    return structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    )

@@ -1,0 +1,517 @@
+"""One node's kernel: starts and buries cells, carries signals between them, and counts what is lost.
+
+Everything of a node hangs on its ``Runtime``; there is no process-global state, so two systems can live side by side.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections import deque
+from collections.abc import Awaitable, Callable
+from inspect import iscoroutinefunction
+from types import GeneratorType
+from typing import Any, cast
+
+import trio
+
+from actorkit.errors import (
+    AlreadyStarted,
+    StartError,
+    StartFailed,
+    StartIgnored,
+    StartTimeout,
+    SystemClosed,
+)
+from actorkit.kernel.actor import Actor, Props
+from actorkit.kernel.address import checked_segment, child_path
+from actorkit.kernel.call import died
+from actorkit.kernel.cell import DEAD, Cell, RoomWait, State, crash_of, fresh_context, is_mail
+from actorkit.kernel.dispatcher import Dispatcher, live
+from actorkit.kernel.events import (
+    DeadLetter,
+    DeadLetters,
+    DeadReason,
+    Events,
+    StartFailure,
+    Stopped,
+    UnhandledMessage,
+    ZombieFenced,
+)
+from actorkit.kernel.exits import KILLED, NO_ACTOR, Crashed, Down, Exit, ExitReason, Monitor
+from actorkit.kernel.inspection import Inspection
+from actorkit.kernel.life import start_failure, tell_waiters
+from actorkit.kernel.mailbox import Mailbox
+from actorkit.kernel.ref import CountingRef, NamedRef, Ref
+from actorkit.kernel.registry import Key, Registry, name_of
+from actorkit.kernel.relations import Relations
+from actorkit.kernel.report import crash_report
+from actorkit.kernel.seat import Seat
+from actorkit.kernel.stream import StreamCall
+from actorkit.kernel.timekeeping import Clock
+from actorkit.kernel.wait import CURRENT, ZOMBIES, Wait, Work, direct_cell
+
+ZOMBIE_GRACE = (
+    1.0  # seconds a killed actor's code may take to unwind before it is declared dead all the same
+)
+
+
+class StartWait(Wait):
+    """Someone waits for an actor to become ready."""
+
+    __slots__ = ("seconds", "starting")
+
+    def __init__(self, cell: Cell | None, starting: Cell) -> None:
+        super().__init__(cell, starting)
+        self.starting = starting
+        self.seconds: float | None = None
+
+    def expire(self) -> None:
+        starting, seconds = self.starting, self.seconds or 0.0
+        if starting.state in (State.NEW, State.STARTING):
+            if starting.waiters is not None and self in starting.waiters:
+                starting.waiters.remove(self)
+            starting.waiters = [
+                *(starting.waiters or ()),
+                _Gone(self, StartTimeout(starting.path, seconds)),
+            ]
+            starting.doom(KILLED)
+
+
+class _Gone(Wait):
+    """Resumes another wait with an error once the actor is really gone."""
+
+    __slots__ = ("failure", "other")
+
+    def __init__(self, other: Wait, failure: StartError) -> None:
+        super().__init__(None, None)
+        self.other = other
+        self.failure = failure
+
+    def resolve(self, value: Any) -> bool:
+        return self.other.fail(self.failure)
+
+
+class Vacant(Actor[Any]):
+    """Stands for nobody in a seat that has never been taken."""
+
+    mailbox = Mailbox()
+
+
+class Runtime:
+    """The kernel of one node."""
+
+    def __init__(self, node: str, incarnation: int, *, audit: bool = False) -> None:
+        self.node = node
+        self.incarnation = incarnation
+        self.events = Events()
+        self.dead_letters = DeadLetters(self.events)
+        self.clock = Clock()
+        self.dispatcher = Dispatcher(self)
+        self.relations: Relations[Cell] = Relations()
+        self.registry = Registry()
+        self.context: contextvars.Context = fresh_context()
+        self.cells: dict[int, Cell] = {}
+        self.top: dict[str, Cell] = {}
+        self.vacant: Props[Any] = Props(Vacant)
+        self.closed = False
+        self.interruption: BaseException | None = None
+        self.on_interrupt: Callable[[], None] | None = None
+        self.sent = 0
+        self.handled_by_dead = 0
+        self._ref_class: type[Ref[Any]] = CountingRef if audit else Ref
+        self._next_serial = 1
+        self._burying: deque[Callable[[], None]] | None = None
+        self._nobody: dict[str, Cell] = {}
+
+    # Starting ----------------------------------------------------------------------------------------------------
+
+    def new_ref(self) -> Ref[Any]:
+        """A reference that points nowhere yet."""
+        return self._ref_class()
+
+    async def start(self, props: Props[Any], **options: Any) -> Cell:
+        """Start an actor and wait until it is ready; on failure nothing of it is left (OTP section 2)."""
+        return (await self.start_watched(props, **options))[0]
+
+    async def start_watched(
+        self,
+        props: Props[Any],
+        *,
+        parent: Cell | None = None,
+        name: str | Key[Any] | None = None,
+        segment: str | None = None,
+        link: bool = False,
+        watch: bool = False,
+        seat: Seat | None = None,
+        start_timeout: float | None = None,
+    ) -> tuple[Cell, Monitor | None]:
+        """Start an actor, linked and watched from its first moment; its start failing is told only to the caller."""
+        self._check_open(props)
+        key = name_of(name) if name is not None else None
+        if key is not None and (held := self.registry.holder(key)) is not None:
+            raise AlreadyStarted(key, held.ref)
+        cell = self._new_cell(props, parent, segment or key, seat)
+        if key is not None:
+            self.registry.register(key, cell)
+        self._enter(cell)
+        monitor = None
+        if parent is not None:
+            if link:
+                self.relations.link(parent, cell)
+            if watch:
+                monitor = self.relations.watch(parent, cell)
+        cell.start_context()
+        gen = cast(GeneratorType[Any, Any, Any], live(cell))
+        cell.gen, cell.step = gen, gen.send
+        wait = StartWait(None, cell)
+        cell.waiters = [wait]
+        if _starts_at_once(props.cls):
+            self._first_step(cell)
+        else:
+            await self._wait_ready(cell, wait, start_timeout)
+        if not cell.ready:
+            raise _failure(cell, wait)
+        return cell, monitor
+
+    def _check_open(self, props: Any) -> None:
+        if self.closed:
+            raise SystemClosed("the system is shutting down and starts no actors")
+        if not isinstance(props, Props):
+            raise TypeError(f"spawn() takes props(ActorClass, ...), got {props!r}")
+
+    def _new_cell(
+        self, props: Props[Any], parent: Cell | None, segment: str | None, seat: Seat | None
+    ) -> Cell:
+        serial = self._next_serial
+        self._next_serial += 1
+        if seat is not None:
+            cell = seat.prepare(props, parent)
+            cell.name = seat.segment
+        else:
+            siblings = (self.top if parent is None else parent.children) or {}
+            name = checked_segment(segment) if segment else f"{props.cls.__name__}-{serial}"
+            if name in siblings:
+                raise AlreadyStarted(name, siblings[name].ref)
+            path = child_path("/" if parent is None else parent.path, name)
+            ref = self.new_ref()
+            cell = Cell(self, props, path, ref, parent)
+            ref._cell = cell
+            cell.name = name
+        cell.serial = serial
+        return cell
+
+    def _enter(self, cell: Cell) -> None:
+        self.cells[cell.serial] = cell
+        name = cell.name or ""
+        if cell.parent is None:
+            self.top[name] = cell
+        else:
+            if cell.parent.children is None:
+                cell.parent.children = {}
+            cell.parent.children[name] = cell
+
+    def _first_step(self, cell: Cell) -> None:
+        """Start an actor whose ``started`` hook is no coroutine right here, without a turn of the dispatcher."""
+        if cell.run(cell.step, None) is DEAD:
+            self.release(cell)
+        elif not cell.idle:
+            self.dispatcher.push(cell)
+
+    async def _wait_ready(self, cell: Cell, wait: StartWait, seconds: float | None) -> None:
+        wait.cell = direct_cell()
+        if seconds is not None:
+            wait.seconds = seconds
+            self.clock.expire(wait, seconds)
+        self.dispatcher.push(cell)
+        try:
+            await wait
+        finally:
+            if not wait.done or cell.state is State.STARTING:
+                cell.doom(KILLED)
+
+    # Signals -----------------------------------------------------------------------------------------------------
+
+    def watch(self, watcher: Cell, ref: Ref[Any]) -> Monitor:
+        """Let one actor hear of another's death; at once if there is nobody to watch."""
+        target = ref._cell
+        name = ref._name if isinstance(ref, NamedRef) else None
+        if target is watcher:
+            return self.relations.new_monitor()
+        if State.STARTING <= target.state <= State.STOPPING:
+            return self.relations.watch(watcher, target, name)
+        monitor = self.relations.new_monitor()
+        address = target.address if target.serial else None
+        watcher.put(Down(monitor, ref, None if name else address, NO_ACTOR, name))
+        return monitor
+
+    def link(self, cell: Cell, ref: Ref[Any]) -> None:
+        """Link two actors, or say that one of them is gone."""
+        other = ref._cell
+        if State.STARTING <= other.state <= State.STOPPING:
+            self.relations.link(cell, other)
+        elif cell.traps:
+            cell.put(Exit(ref, other.address, NO_ACTOR))
+        else:
+            raise died(other.path, NO_ACTOR)
+
+    async def stop(
+        self, cell: Cell, reason: ExitReason, *, limit: float | None, kill: bool
+    ) -> ExitReason:
+        """End an actor and wait until it is gone: in good order within ``limit`` seconds, else by force."""
+        if cell.state is State.DEAD or cell.state is State.NEW:
+            return cell.reason or NO_ACTOR
+        wait = _EndWait(direct_cell(), cell)
+        cell.waiters = [*(cell.waiters or ()), wait]
+        if kill:
+            cell.doom(KILLED)
+        else:
+            cell.interrupt(reason)
+            if limit is not None and not wait.done:
+                self.clock.expire(wait, limit)
+        actual: ExitReason = await wait
+        return actual
+
+    # Dying -------------------------------------------------------------------------------------------------------
+
+    def bury(self, cell: Cell, reason: ExitReason) -> None:
+        """Take a dead cell out of the house and tell everyone; deaths that follow are queued, not nested."""
+        self._leave_house(cell)
+        report = None
+        if isinstance(reason, Crashed) and cell.doomed is None and self.events.wanted:
+            report = crash_report(cell, reason)
+        mourners = self.relations.bury(cell)
+        linked, watches = mourners.linked, mourners.watches
+        if (
+            not cell.ready
+        ):  # whoever started it learns of the failure from the start, and only from there
+            linked = tuple(peer for peer in linked if peer is not cell.parent)
+            watches = tuple(watch for watch in watches if watch.watcher is not cell.parent)
+        self._soon(lambda: self._mourn(cell, reason, linked, watches, report))
+
+    def _soon(self, step: Callable[[], None]) -> None:
+        if self._burying is not None:
+            self._burying.append(step)
+            return
+        self._burying = deque((step,))
+        try:
+            while self._burying:
+                self._burying.popleft()()
+        finally:
+            self._burying = None
+
+    def _leave_house(self, cell: Cell) -> None:
+        self.registry.release(cell)
+        self.cells.pop(cell.serial, None)
+        siblings = self.top if cell.parent is None else cell.parent.children
+        if siblings is not None and siblings.get(cell.name or "") is cell:
+            del siblings[cell.name or ""]
+        self.clock.forget(cell)
+        work, cell.work = cell.work, None
+        for scope in work or ():
+            scope.cancel()
+        self.handled_by_dead += cell.messages_handled
+
+    def _mourn(
+        self, cell: Cell, reason: ExitReason, linked: Any, watches: Any, report: Any
+    ) -> None:
+        address = cell.address
+        for call in (cell.call, *(cell.deferred or ())):
+            if call is not None:
+                call.fail(died(cell.path, reason))
+        cell.call = cell.deferred = None
+        if cell.seat is not None and not cell.seat.closed and not self.closed:
+            self._answer_signals(cell)
+            cell.seat.vacate(cell)
+        else:
+            self.turn_away(cell, DeadReason.DIED)
+            for seat in (cell.seat.seats if cell.seat is not None else cell.seats or {}).values():
+                seat.close(reason)
+        for peer in linked:
+            peer.exit_signal(cell, cell.ref, reason, linked=True)
+        for watch in watches:
+            watch.watcher.put(Down(watch.monitor, cell.ref, address, reason, watch.name))
+        tell_waiters(cell)
+        if cell.ready and self.events.wanted:
+            actor = cell.props.cls.__qualname__
+            self.events.emit(
+                Stopped(cell.path, address, actor, reason, cell.messages_handled, report)
+            )
+        elif self.events.wanted and start_failure(reason) is None:
+            self.events.emit(StartFailure(cell.path, cell.props.cls.__qualname__, reason))
+        cell.actor = None
+
+    def _answer_signals(self, cell: Cell) -> None:
+        for item in (*cell.queue, *(cell.control or ())):
+            if isinstance(item, Inspection):
+                item.fail(died(cell.path, cell.reason or NO_ACTOR))
+
+    def turn_away(self, cell: Cell, why: DeadReason) -> None:
+        """Turn away all that waits in a dead cell's mailbox."""
+        self._answer_signals(cell)
+        for item in cell.queue:
+            if isinstance(item, StreamCall):
+                item.fail(died(cell.path, cell.reason or NO_ACTOR))
+                self.dead_letter(item.message, cell, why)
+            elif is_mail(item):
+                cell.refuse_mail(item, why)
+            elif getattr(item, "handle", None) is not None:
+                self.dead_letter(item.message, cell, why)
+        cell.queue.clear()
+        senders: deque[RoomWait] | tuple[()] = cell.senders or ()
+        for wait in list(senders):
+            self.sent += 1
+            self.dead_letter(wait.message, cell, why)
+            wait.fail(died(cell.path, cell.reason or NO_ACTOR))
+        cell.senders = None
+
+    def release(self, cell: Cell) -> None:
+        """A dead cell's code has unwound."""
+        ZOMBIES.discard(cell)
+        gen, cell.gen = cell.gen, None
+        if gen is not None and not gen.gi_running:
+            gen.close()
+
+    def watch_zombie(self, cell: Cell) -> None:
+        """Declare a killed actor dead even if its code does not unwind within a moment."""
+        self.clock.set(ZOMBIE_GRACE, _ZombieCheck(cell))
+
+    def stuck(self, cell: Cell) -> None:
+        """A killed handler caught its own unwinding again and again; it is abandoned."""
+        self.events.emit(ZombieFenced(cell.path, cell.address))
+
+    def interrupted(self, error: BaseException) -> None:
+        """Ctrl-C or ``SystemExit`` reached a handler: it belongs to the whole system."""
+        self.interruption = error
+        if self.on_interrupt is not None:
+            self.on_interrupt()
+
+    def close(self) -> None:
+        """Start nothing any more; whatever mail still waits in empty seats is turned away."""
+        self.closed = True
+
+    def all_cells(self) -> list[Cell]:
+        """Every living cell, and those in which mail waits for the next incarnation."""
+        found = dict.fromkeys(self.cells.values())
+        pending = [seat for cell in found for seat in self.seats_of(cell).values()]
+        while pending:
+            seat = pending.pop()
+            found[seat.cell] = None
+            pending.extend(seat.seats.values())
+        return list(found)
+
+    # What is lost ------------------------------------------------------------------------------------------------
+
+    def dead_letter(self, message: Any, cell: Cell, why: DeadReason) -> None:
+        """Count a message that will not be handled."""
+        self.dead_letters.add(DeadLetter(message, cell.path, why))
+
+    def unhandled(self, cell: Cell, message: Any) -> None:
+        """Count a message its actor has no handler for."""
+        self.dead_letter(message, cell, DeadReason.UNHANDLED)
+        self.events.emit(UnhandledMessage(cell.path, type(message).__qualname__))
+
+    def late_reply(self, cell: Cell, value: Any) -> None:
+        """Count a reply that nobody waits for."""
+        self.dead_letters.add(DeadLetter(value, cell.path, DeadReason.LATE_REPLY))
+
+    # Names, seats, work ------------------------------------------------------------------------------------------
+
+    def holder_or_nobody(self, name: str) -> Cell:
+        """Who holds a name, or a dead cell in the name's place."""
+        held = self.registry.holder(name)
+        if held is not None:
+            return held
+        nobody = self._nobody.get(name)
+        if nobody is None:
+            nobody = Cell(self, self.vacant, f"name:{name}", NamedRef(self, name), None)
+            nobody.state = State.DEAD
+            nobody.limit = -1
+            nobody.reason = NO_ACTOR
+            if len(self._nobody) < 1024:
+                self._nobody[name] = nobody
+        return nobody
+
+    def seats_of(self, cell: Cell) -> dict[str, Seat]:
+        """The seats below a cell: kept in its own seat if it has one, so they outlive its incarnations."""
+        if cell.seat is not None:
+            return cell.seat.seats
+        if cell.seats is None:
+            cell.seats = {}
+        return cell.seats
+
+    def seat(self, cell: Cell, segment: str) -> Seat:
+        """The seat of that name below a cell, made if need be."""
+        seats = self.seats_of(cell)
+        seat = seats.get(segment)
+        if seat is None:
+            checked_segment(segment)
+            seat = seats[segment] = Seat(self, child_path(cell.path, segment), segment)
+        return seat
+
+    def start_work(
+        self, cell: Cell, function: Callable[..., Awaitable[object]], args: tuple[Any, ...]
+    ) -> None:
+        """Run a background task that belongs to an actor."""
+        if cell.state is State.DEAD or self.dispatcher.nursery is None:
+            raise SystemClosed(f"{cell.path} is gone and starts no background work")
+        scope = trio.CancelScope()
+        if cell.work is None:
+            cell.work = {}
+        cell.work[scope] = None
+        context = self.context.copy()
+        context.run(CURRENT.set, Work(cell))
+        context.run(self.dispatcher.nursery.start_soon, self._work, cell, scope, function, args)
+
+    async def _work(
+        self, cell: Cell, scope: trio.CancelScope, function: Any, args: tuple[Any, ...]
+    ) -> None:
+        try:
+            with scope:
+                await function(*args)
+        except Exception as error:  # noqa: BLE001 - becomes the owner's exit reason, traceback and all
+            cell.doom(crash_of(error, None))
+        finally:
+            if cell.work is not None:
+                cell.work.pop(scope, None)
+
+
+class _EndWait(Wait):
+    """Someone ends an actor: when its time is over it is killed, and the wait goes on until it is gone."""
+
+    __slots__ = ()
+
+    def expire(self) -> None:
+        if self.target is not None:
+            self.target.doom(KILLED)
+
+
+class _ZombieCheck:
+    """Declares a killed actor dead if its code has not unwound."""
+
+    __slots__ = ("cell",)
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+
+    def due(self, _: float) -> None:
+        cell = self.cell
+        if cell.state is not State.DEAD and cell.doomed is not None:
+            cell.runtime.events.emit(ZombieFenced(cell.path, cell.address))
+            cell.bury(cell.doomed)
+
+
+def _starts_at_once(cls: type[Actor[Any]]) -> bool:
+    """Whether a class's ``started`` hook can be run to its end without waiting."""
+    return not iscoroutinefunction(cls.started)
+
+
+def _failure(cell: Cell, wait: Wait) -> StartError:
+    if isinstance(wait.error, StartError):
+        return wait.error
+    reason = cell.reason or NO_ACTOR
+    declined = start_failure(reason)
+    if declined is not None:
+        return StartIgnored(cell.path, declined.why)
+    failure = StartFailed(cell.path, reason)
+    failure.__cause__ = getattr(reason, "cause", None)
+    return failure

@@ -1,0 +1,95 @@
+"""The lasting place of a supervised child: a reference and its mail that outlive the child's incarnations.
+
+A seat always has a cell: the living incarnation, or one that is not started yet, in which mail waits. When an incarnation
+dies its mail moves to the next in order, and the reference with it. Seats below a supervisor stay in the supervisor's
+own seat, so they survive its restart too; they are closed, and their mail becomes dead letters, when the topmost
+supervisor gives up, or the restarted one no longer has such a child.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from actorkit.kernel.cell import Cell, State, is_mail
+from actorkit.kernel.events import DeadReason
+from actorkit.kernel.exits import NO_ACTOR, ExitReason
+
+if TYPE_CHECKING:
+    from actorkit.kernel.actor import Props
+    from actorkit.kernel.ref import Ref
+    from actorkit.kernel.runtime import Runtime
+
+
+class Seat:
+    """One place below one supervisor."""
+
+    __slots__ = ("cell", "closed", "path", "ref", "runtime", "seats", "segment")
+
+    def __init__(self, runtime: Runtime, path: str, segment: str) -> None:
+        self.runtime = runtime
+        self.path = path
+        self.segment = segment
+        self.ref: Ref[Any] = runtime.new_ref()
+        self.seats: dict[str, Seat] = {}
+        self.closed = False
+        self.cell: Cell = self._vacancy(runtime.vacant)
+        self.ref._cell = self.cell
+
+    def _vacancy(self, props: Props[Any]) -> Cell:
+        """A cell that is not started: mail may wait in it."""
+        cell = Cell(self.runtime, props, self.path, self.ref, None)
+        cell.seat = self
+        return cell
+
+    @property
+    def occupied(self) -> bool:
+        """Whether an incarnation lives here."""
+        return State.STARTING <= self.cell.state <= State.STOPPING
+
+    def prepare(self, props: Props[Any], parent: Cell | None) -> Cell:
+        """The cell of the next incarnation, with the mail that waits for it."""
+        waiting = self.cell
+        cell = Cell(self.runtime, props, self.path, self.ref, parent)
+        cell.seat = self
+        cell.queue = waiting.queue
+        cell.uncounted = waiting.uncounted
+        cell.senders = waiting.senders
+        cell.crowded = waiting.crowded or waiting.senders is not None
+        for call in cell.queue:
+            if getattr(call, "target", None) is waiting:
+                call.target = cell
+        waiting.queue = deque()
+        waiting.state = State.DEAD
+        waiting.limit = -1
+        self.cell = self.ref._cell = cell
+        self.closed = False
+        return cell
+
+    def vacate(self, dead: Cell) -> None:
+        """An incarnation died: its mail waits for the next one."""
+        if self.cell is not dead:
+            return
+        vacancy = self._vacancy(dead.props)
+        vacancy.queue.extend(item for item in dead.queue if is_mail(item))
+        vacancy.senders = dead.senders
+        vacancy.limit = dead.mailbox.capacity
+        for call in vacancy.queue:
+            if getattr(call, "target", None) is dead:
+                call.target = vacancy
+        dead.queue.clear()
+        dead.senders = None
+        self.cell = self.ref._cell = vacancy
+
+    def close(self, reason: ExitReason = NO_ACTOR) -> None:
+        """Nobody will sit here again: mail that waits becomes dead letters, those who asked are told."""
+        self.closed = True
+        for seat in list(self.seats.values()):
+            seat.close(reason)
+        self.seats.clear()
+        cell = self.cell
+        if not self.occupied and cell.state is not State.DEAD:
+            cell.state = State.DEAD
+            cell.reason = reason
+            cell.limit = -1
+            self.runtime.turn_away(cell, DeadReason.DIED)

@@ -1,0 +1,216 @@
+"""How one actor, or one trio task, is suspended until the kernel resumes it.
+
+An actor whose handler stands directly on its carrier yields ``PARK``: the dispatcher puts the cell aside with its
+coroutine, and no trio task is switched. Anything else - a plain trio task, or a handler inside a nursery or a cancel
+scope - waits on trio. Which of the two applies is decided here, in one place.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+if TYPE_CHECKING:
+    from actorkit.kernel.cell import Cell
+
+
+class Sentinel:
+    """What an actor's coroutine yields to the dispatcher instead of a trio trap."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+PARK = Sentinel("PARK")
+
+
+class Carrier:
+    """A trio task that runs cells: its task, its cancel scope, and that scope's status as trio keeps it."""
+
+    __slots__ = ("base", "scope", "task")
+
+    def __init__(self, task: trio.lowlevel.Task | None, scope: trio.CancelScope | None) -> None:
+        self.task = task
+        self.scope = scope
+        # The one private name of trio we read. If a trio without it comes, every wait takes the slow path
+        # (``base`` is then something no task has), and tests/kernel/test_direct_waits.py says so.
+        self.base: object = getattr(task, "_cancel_status", self)
+
+
+NOBODY = Carrier(None, None)
+
+
+class Work:
+    """Where background work of an actor runs: it belongs to the actor, but is not inside one of its handlers."""
+
+    __slots__ = ("carrier", "cell")
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.carrier = NOBODY
+
+
+CURRENT: contextvars.ContextVar[Any] = contextvars.ContextVar("actorkit_current", default=None)
+
+# Origins (cells or background work) that were declared dead while their code was still unwinding.
+# Whatever they still try to send is fenced off.
+ZOMBIES: set[Any] = set()
+
+
+class ActorExit(BaseException):
+    """Thrown into the handler of an actor that must end now; ``finally`` blocks run, awaits in them fail."""
+
+
+def direct_cell() -> Cell | None:
+    """The cell whose handler stands directly on its carrier at this moment, if that is what called."""
+    me = CURRENT.get()
+    if me is not None:
+        carrier = me.carrier
+        task = trio.lowlevel.current_task()
+        if task is carrier.task and task._cancel_status is carrier.base:  # noqa: SLF001
+            found: Cell = me
+            return found
+    return None
+
+
+class Wait:
+    """One suspended actor or task. It is resolved or failed once; whatever comes later is refused.
+
+    ``target`` is the cell that is waited for, if there is one: the edges of the wait-for graph in which circular asks
+    are found.
+    """
+
+    __slots__ = ("cell", "done", "error", "target", "task", "value")
+
+    def __init__(self, cell: Cell | None, target: Cell | None) -> None:
+        self.done = False
+        self.cell = cell
+        self.task: trio.lowlevel.Task | None = None
+        self.target = target
+        self.error: BaseException | None = None
+        self.value: Any = None
+
+    def resolve(self, value: Any) -> bool:
+        """Resume the waiter with a value; tells whether it was still waiting."""
+        if self.done:
+            return False
+        self.done = True
+        self.value = value
+        self._resume()
+        return True
+
+    def fail(self, error: BaseException) -> bool:
+        """Resume the waiter by raising an error there; tells whether it was still waiting."""
+        if self.done:
+            return False
+        self.done = True
+        self.error = error
+        self._resume()
+        return True
+
+    def expire(self) -> None:
+        """The time-out of this wait has come; waits with a time-out say what that means."""
+        raise NotImplementedError
+
+    def _resume(self) -> None:
+        cell = self.cell
+        if cell is not None:
+            cell.waiting = None
+            cell.push(cell)
+        elif self.task is not None:
+            task, self.task = self.task, None
+            trio.lowlevel.reschedule(task)
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        if not self.done:
+            cell = self.cell
+            if cell is not None:
+                cell.waiting = self
+                yield PARK
+            else:
+                yield from self._on_trio().__await__()
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+    async def _on_trio(self) -> None:
+        me = CURRENT.get()
+        cell: Cell | None = getattr(me, "cell", None) if type(me) is Work else me
+        if cell is not None:
+            cell.check_alive(me)
+        self.task = trio.lowlevel.current_task()
+        with _scoped(me, self):
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
+
+    def _abort(self, _: Any) -> trio.lowlevel.Abort:
+        self.done = True
+        self.task = None
+        self.cancelled()
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def cancelled(self) -> None:
+        """The waiter was cancelled; waits that stand in a queue leave it here."""
+
+
+class _scoped:  # noqa: N801 - a context manager used like a function, cheaper than a generator
+    """Notes a wait that happens inside a handler's own nursery or cancel scope, for the wait-for graph."""
+
+    __slots__ = ("cell", "wait")
+
+    def __init__(self, me: Any, wait: Wait) -> None:
+        self.cell: Cell | None = None if me is None or type(me) is Work else me
+        self.wait = wait
+
+    def __enter__(self) -> None:
+        cell = self.cell
+        if cell is not None:
+            if type(cell.waiting) is not list:
+                cell.waiting = []
+            cell.waiting.append(self.wait)
+
+    def __exit__(self, *_: object) -> None:
+        cell = self.cell
+        if cell is not None and type(cell.waiting) is list:
+            if self.wait in cell.waiting:
+                cell.waiting.remove(self.wait)
+            if not cell.waiting:
+                cell.waiting = None
+
+
+def circle(me: Cell, target: Cell) -> tuple[Cell, ...] | None:
+    """The cells that would wait for each other if ``me`` waited for ``target``; None if there is no circle."""
+    trail: list[Cell] = [me]
+    seen: set[int] = set()
+    return tuple(trail) if _reaches(target, me, trail, seen) else None
+
+
+def _reaches(cell: Cell, goal: Cell, trail: list[Cell], seen: set[int]) -> bool:
+    trail.append(cell)
+    if cell is goal:
+        return True
+    if id(cell) not in seen:
+        seen.add(id(cell))
+        for wait in _waits_of(cell):
+            if (
+                not wait.done
+                and wait.target is not None
+                and _reaches(wait.target, goal, trail, seen)
+            ):
+                return True
+    trail.pop()
+    return False
+
+
+def _waits_of(cell: Cell) -> list[Wait]:
+    waiting = cell.waiting
+    if waiting is None:
+        return []
+    return waiting if isinstance(waiting, list) else [waiting]

@@ -1,0 +1,1 @@
+"""Files only the type checkers read, and the test that feeds them."""
