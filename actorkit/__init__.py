@@ -78,6 +78,24 @@ from actorkit.kernel.report import CrashReport
 from actorkit.kernel.stream import ReplyStream, Stream
 from actorkit.kernel.system import Conservation, System, open_system, run
 from actorkit.kernel.timekeeping import TimerHandle
+from actorkit.supervision.dynamic import DynamicRef, TooManyChildren, supervise_dynamic
+from actorkit.supervision.events import (
+    ChildShutdownError,
+    ChildStarted,
+    ChildStartError,
+    ChildTerminated,
+    GaveUp,
+    Offender,
+)
+from actorkit.supervision.plan import ChildStatus
+from actorkit.supervision.spec import Backoff, Child
+from actorkit.supervision.supervisor import (
+    ChildCounts,
+    ChildInfo,
+    SupervisorMessage,
+    SupervisorRef,
+    supervise,
+)
 
 __all__ = [
     "Actor",
@@ -88,13 +106,22 @@ __all__ = [
     "AskError",
     "AskOf",
     "AskTimeout",
+    "Backoff",
     "Branch",
     "CallbackFailed",
+    "Child",
+    "ChildCounts",
     "ChildError",
+    "ChildInfo",
     "ChildNotFound",
     "ChildPresent",
     "ChildRestarting",
     "ChildRunning",
+    "ChildShutdownError",
+    "ChildStartError",
+    "ChildStarted",
+    "ChildStatus",
+    "ChildTerminated",
     "CircularAsk",
     "Conservation",
     "Context",
@@ -104,10 +131,12 @@ __all__ = [
     "DeadLetters",
     "DeadReason",
     "Down",
+    "DynamicRef",
     "Events",
     "Exit",
     "ExitReason",
     "Failed",
+    "GaveUp",
     "HighWater",
     "Ignore",
     "Key",
@@ -120,6 +149,7 @@ __all__ = [
     "NodeDown",
     "Normal",
     "ObserverFailed",
+    "Offender",
     "Props",
     "Ref",
     "Refused",
@@ -142,9 +172,12 @@ __all__ = [
     "Stream",
     "StreamOf",
     "StreamRequest",
+    "SupervisorMessage",
+    "SupervisorRef",
     "System",
     "SystemClosed",
     "TimerHandle",
+    "TooManyChildren",
     "Unhandled",
     "UnhandledMessage",
     "VocabularyError",
@@ -154,4 +187,6 @@ __all__ = [
     "open_system",
     "props",
     "run",
+    "supervise",
+    "supervise_dynamic",
 ]

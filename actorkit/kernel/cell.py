@@ -26,6 +26,7 @@ from actorkit.kernel.events import DeadReason, HighWater
 from actorkit.kernel.exits import KILLED, Crashed, Down, Exit, ExitReason, Normal
 from actorkit.kernel.mailbox import Admission, Mailbox, admission, next_threshold
 from actorkit.kernel.message import shortened
+from actorkit.kernel.stream import StreamCall
 from actorkit.kernel.wait import CURRENT, NOBODY, ZOMBIES, ActorExit, Carrier, Sentinel, Wait
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from actorkit.kernel.ref import Ref
     from actorkit.kernel.runtime import Runtime
     from actorkit.kernel.seat import Seat
-    from actorkit.kernel.stream import StreamCall
     from actorkit.kernel.vocabulary import HandlerTable
 
 ATTENTION = Sentinel("ATTENTION")
@@ -149,7 +149,7 @@ class Cell:
         self.deferred: dict[Call | StreamCall, None] | None = None
         self.timers: dict[Any, None] | None = None
         self.idle_timer: Any = None
-        self.work: dict[Any, None] | None = None
+        self.work: dict[Any, Any] | None = None
         self.handled = 0
         self.skipped = 0
         self.ring: list[type | None] = _EMPTY_RING
@@ -171,8 +171,13 @@ class Cell:
 
     @property
     def messages_handled(self) -> int:
-        """How many messages were handled so far."""
-        return self.handled - self.skipped
+        """How many messages were handled so far, the one in hand included."""
+        return self._taken() - self.skipped
+
+    def _taken(self) -> int:
+        """How many items were taken from the mailbox; in the midst of a batch only the generator knows."""
+        frame = None if self.idle or self.gen is None else self.gen.gi_frame
+        return self.handled if frame is None else max(self.handled, frame.f_locals.get("seq", 0))
 
     @property
     def waiting_mail(self) -> int:
@@ -261,7 +266,7 @@ class Cell:
         kept: list[Any] = []
         while self.queue:
             item = self.queue.popleft()
-            if is_mail(item):
+            if is_mail(item) and type(item) is not Next:
                 self.queue.extendleft(reversed(kept))
                 self.refuse_mail(item, DeadReason.DROPPED_OLDEST)
                 return
@@ -270,7 +275,7 @@ class Cell:
 
     def refuse_mail(self, item: Any, why: DeadReason) -> None:
         """Turn a queued message away: it becomes a dead letter, and an asker is told."""
-        if isinstance(item, Call):
+        if isinstance(item, (Call, StreamCall)):
             if why is DeadReason.DROPPED_OLDEST:
                 item.fail(MailboxFull(self.path, self.mailbox.capacity))
             else:
@@ -362,24 +367,25 @@ class Cell:
         self.doomed = reason
         if self.running:
             self.carrier = NOBODY
-            ZOMBIES.add(self)
-            self.queue.appendleft(ATTENTION)
-            self.uncounted += 1
+            self._fence()
         elif self.pinned:
-            self._fence_pinned()
+            self._fence()
+            scope = self.carrier.scope
+            self.carrier.task = None  # nothing it awaits is direct from now on
+            if scope is not None:
+                scope.cancel()
+            self.runtime.watch_zombie(self)
         else:
             self._unwind_parked()
             self.bury(reason)
 
-    def _fence_pinned(self) -> None:
+    def _fence(self) -> None:
+        """Drop what the code still on its way sends, hold back its reply, and let it take no other message."""
         ZOMBIES.add(self)
-        scope, self.carrier.task = (
-            self.carrier.scope,
-            None,
-        )  # nothing it awaits is direct from now on
-        if scope is not None:
-            scope.cancel()
-        self.runtime.watch_zombie(self)
+        if self.leave is None:
+            self.leave = KILLED
+        self.queue.appendleft(ATTENTION)
+        self.uncounted += 1
 
     def _unwind_parked(self) -> None:
         """Throw into the generator until it ends; its ``finally`` blocks run, but whatever they await fails."""
@@ -390,8 +396,10 @@ class Cell:
             self.waiting.done = True
             self.waiting.cancelled()
         if gen.gi_yieldfrom is None:  # resting between messages: nothing of the user's to unwind
+            gen.close()
             return
         ZOMBIES.add(self)
+        self.carrier = NOBODY
         try:
             for _ in range(_UNWIND_LIMIT):
                 if self.run(gen.throw, ActorExit()) is DEAD:
@@ -421,6 +429,7 @@ class Cell:
             self.order(StopOrder(reason))
             return
         self.leave = reason
+        self.order(StopOrder(reason))  # for a handler that ends of itself, or goes on regardless
         if self.pinned:
             if self.carrier.scope is not None:
                 self.carrier.scope.cancel()
@@ -437,19 +446,19 @@ class Cell:
         self.limit = -1
         self.idle = False
         self.step = _nothing
-        self.handled = max(self.handled, 0)
+        self.handled = self._taken()
         self.runtime.bury(self, reason)
 
     def crashed_while(self) -> str:
         """The type of the last item taken from the mailbox, for reports."""
-        last = self.ring[self.handled & (RING - 1)]
+        last = self.ring[self._taken() & (RING - 1)]
         return last.__qualname__ if last is not None else ""
 
     def recent(self) -> tuple[str, ...]:
         """The types of the last items taken from the mailbox, oldest first."""
         if self.ring is _EMPTY_RING:
             return ()
-        start = self.handled + 1
+        start = self._taken() + 1
         ordered = (self.ring[(start + i) & (RING - 1)] for i in range(RING))
         return tuple(t.__qualname__ for t in ordered if t is not None)
 

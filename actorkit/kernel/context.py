@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, Unpack
 
-from actorkit.kernel.cell import ATTENTION, Cell, Next, StopOrder, is_mail
-from actorkit.kernel.exits import NORMAL, SHUTDOWN, Down, Exit, ExitReason, Monitor
+from actorkit.kernel.call import died
+from actorkit.kernel.cell import ATTENTION, Cell, Next, State, StopOrder, is_mail
+from actorkit.kernel.exits import NO_ACTOR, NORMAL, SHUTDOWN, Down, Exit, ExitReason, Monitor
 from actorkit.kernel.timekeeping import IdleTimer, Sleep, TimerHandle
 from actorkit.kernel.wait import direct_cell
 
@@ -90,8 +91,9 @@ class Context(Generic[M]):
             StartIgnored: it declined to run.
             AlreadyStarted: the name is taken; its constructor was not called.
         """
-        cell = await self._cell.runtime.start(
-            props, parent=self._cell, name=name, link=link, start_timeout=start_timeout
+        me = self._living()
+        cell = await me.runtime.start(
+            props, parent=me, name=name, link=link, start_timeout=start_timeout
         )
         return cell.ref
 
@@ -99,8 +101,9 @@ class Context(Generic[M]):
         self, props: Props[N], /, *, name: str | Key[N] | None = None, link: bool = False
     ) -> tuple[Ref[N], Monitor]:
         """Start an actor and watch it, with no moment in between in which its death could be missed."""
-        cell, monitor = await self._cell.runtime.start_watched(
-            props, parent=self._cell, name=name, link=link, watch=True
+        me = self._living()
+        cell, monitor = await me.runtime.start_watched(
+            props, parent=me, name=name, link=link, watch=True
         )
         assert monitor is not None
         return cell.ref, monitor
@@ -110,7 +113,8 @@ class Context(Generic[M]):
 
         Every call counts separately. Watching oneself is a no-op.
         """
-        return self._cell.runtime.watch(self._cell, ref)
+        me = self._living()
+        return me.runtime.watch(me, ref)
 
     def unwatch(self, monitor: Monitor, /, *, flush: bool = True) -> bool:
         """Stop watching; tells whether the monitor was still active. Unknown or fired monitors are fine.
@@ -130,7 +134,8 @@ class Context(Generic[M]):
         Raises:
             ActorDied: the other is gone, and this actor does not trap exits.
         """
-        self._cell.runtime.link(self._cell, ref)
+        me = self._living()
+        me.runtime.link(me, ref)
 
     def unlink(self, ref: Ref[Any], /, *, flush: bool = True) -> None:
         """Undo a link; no ``Exit`` from it arrives any more. ``flush`` removes one that waits in the mailbox."""
@@ -148,20 +153,23 @@ class Context(Generic[M]):
 
         To end the actor itself, hooks skipped, send it to ``ctx.self``.
         """
-        ref._cell.exit_signal(self._cell, self._cell.ref, reason, linked=False)  # noqa: SLF001
+        if not self._cell.fenced():
+            ref._cell.exit_signal(self._cell, self._cell.ref, reason, linked=False)  # noqa: SLF001
 
     # Time --------------------------------------------------------------------------------------------------------
 
     def send_after(self, seconds: float, message: M, /) -> TimerHandle:
         """Get ``message`` after ``seconds``, never early. The timer dies with the actor."""
-        return self._cell.runtime.clock.send_after(self._cell, seconds, message)
+        me = self._living()
+        return me.runtime.clock.send_after(me, seconds, message)
 
     def send_every(self, seconds: float, message: M, /) -> TimerHandle:
         """Get ``message`` every ``seconds``, without drift: each interval counts from the previous deadline.
 
         If the actor cannot keep up, at most one such message waits in its mailbox.
         """
-        return self._cell.runtime.clock.send_every(self._cell, seconds, message)
+        me = self._living()
+        return me.runtime.clock.send_every(me, seconds, message)
 
     def idle_after(self, seconds: float, message: M, /) -> None:
         """Get ``message`` once if no message arrives for ``seconds`` from now; any message calls it off."""
@@ -190,7 +198,7 @@ class Context(Generic[M]):
 
     def continue_with(self, message: M, /) -> None:
         """Handle ``message`` next, before everything that waits (OTP's ``handle_continue``)."""
-        cell = self._cell
+        cell = self._living()
         cell.runtime.sent += 1
         position = sum(1 for item in _head(cell.queue))
         cell.queue.insert(position, Next(message))
@@ -213,6 +221,14 @@ class Context(Generic[M]):
         """
         return await self._cell.runtime.stop(ref._cell, SHUTDOWN, limit=limit, kill=kill)  # noqa: SLF001
 
+    async def stop_children(
+        self, refs: Sequence[Ref[Any]], /, *, limit: float | None, kill: bool = False
+    ) -> list[ExitReason]:
+        """End several actors at once, under one shared limit, and wait until all are gone; reasons in order."""
+        runtime = self._cell.runtime
+        waits = [runtime.begin_stop(ref._cell, SHUTDOWN, limit=limit, kill=kill) for ref in refs]
+        return [await runtime.stopped(wait) for wait in waits]
+
     # For supervisors ---------------------------------------------------------------------------------------------
 
     @property
@@ -226,14 +242,30 @@ class Context(Generic[M]):
 
     async def start_in(self, seat: Seat, props: Props[Any], /, **options: Any) -> Ref[Any]:
         """Start the next incarnation of a supervised child, linked to this actor."""
-        cell = await self._cell.runtime.start(
-            props, parent=self._cell, link=True, seat=seat, **options
-        )
+        me = self._living()
+        cell = await me.runtime.start(props, parent=me, link=True, seat=seat, **options)
         return cell.ref
 
     def seats(self) -> Mapping[str, Seat]:
         """The seats below this actor, by segment."""
         return self._cell.runtime.seats_of(self._cell)
+
+    def drop_seat(self, segment: str, /) -> None:
+        """Close a seat and take it away: mail that waits there becomes dead letters."""
+        seat = self._cell.runtime.seats_of(self._cell).pop(segment, None)
+        if seat is not None:
+            seat.close()
+
+    def _living(self) -> Cell:
+        """The actor's cell, for what only the living may do.
+
+        Raises:
+            ActorDied: the actor is gone; this is code of its that has not unwound yet.
+        """
+        cell = self._cell
+        if cell.state is State.DEAD or cell.fenced():
+            raise died(cell.path, cell.reason or cell.doomed or NO_ACTOR)
+        return cell
 
     def _flush(self, match: Callable[[Any], bool]) -> None:
         cell = self._cell

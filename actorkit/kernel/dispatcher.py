@@ -26,7 +26,7 @@ import trio
 
 from actorkit.errors import Refused, Stop
 from actorkit.kernel.call import Call
-from actorkit.kernel.cell import DEAD, RING, Cell, Leave, crash_of
+from actorkit.kernel.cell import DEAD, RING, Cell, Leave, State, crash_of
 from actorkit.kernel.exits import KILLED, NORMAL
 from actorkit.kernel.life import (
     attend_or_other,
@@ -37,7 +37,7 @@ from actorkit.kernel.life import (
     run_stopping,
     tell_other,
 )
-from actorkit.kernel.wait import PARK, ActorExit, Carrier, Sentinel
+from actorkit.kernel.wait import NOBODY, PARK, ActorExit, Carrier, Sentinel
 
 if TYPE_CHECKING:
     from actorkit.kernel.runtime import Runtime
@@ -68,6 +68,8 @@ def live(cell: Cell) -> Generator[Any, Any, None]:
     seq = 0
     try:
         actor: Any = yield from begin(cell)
+        if queue and cell.carrier is NOBODY:  # on its spawner's stack: no place to handle mail
+            yield MORE
         last = BATCH
         while True:
             try:
@@ -109,9 +111,7 @@ def live(cell: Cell) -> Generator[Any, Any, None]:
                             else:
                                 value = entry[0](actor, message)
                             if cell.leave is not None:
-                                held = (
-                                    value  # the reply goes out after ``stopping`` has run (OTP 3.5)
-                                )
+                                held = value  # goes out after ``stopping`` has run (OTP 3.5)
                                 raise Leave
                             cell.call = None
                             if not item.resolve(value):
@@ -134,13 +134,11 @@ def live(cell: Cell) -> Generator[Any, Any, None]:
         raise
     except Exception as error:
         reason = crash_of(error, item)
-    except (
-        BaseException
-    ) as error:  # our ActorExit, trio's Cancelled, KeyboardInterrupt and its like
+    except BaseException as error:  # our ActorExit, trio's Cancelled, KeyboardInterrupt
         reason = broken_off(cell, error, item)
-        if cell.pinned and cell.doomed is None:
-            yield MORE  # this carrier's scope is cancelled: ``stopping`` needs another
     cell.handled = max(seq, cell.handled)
+    if cell.pinned and cell.doomed is None:
+        yield MORE  # this carrier's scope may be cancelled: ``stopping`` needs another
     if cell.doomed is None:
         reason = yield from run_stopping(cell, reason)
         if held is not None and cell.call is not None and cell.doomed is None:
@@ -263,10 +261,10 @@ class Dispatcher:
         finally:
             self.pinned -= 1
             cell.pinned = False
-        if trap is MORE:
-            self.push(cell)
-        elif trap is DEAD:
+        if trap is DEAD or cell.state is State.DEAD:  # it may have been declared dead meanwhile
             _release(cell)
+        elif trap is MORE:
+            self.push(cell)
 
     @types.coroutine
     def _pump(self, cell: Cell, trap: Any) -> Generator[Any, Any, Any]:

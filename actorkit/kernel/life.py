@@ -19,7 +19,7 @@ from actorkit.kernel.inspection import Inspection, Resume, Suspend
 from actorkit.kernel.message import shortened
 from actorkit.kernel.stream import StreamCall, produce
 from actorkit.kernel.vocabulary import Kind
-from actorkit.kernel.wait import PARK, ActorExit
+from actorkit.kernel.wait import NOBODY, PARK, ActorExit
 
 if TYPE_CHECKING:
     from actorkit.kernel.actor import Actor
@@ -32,7 +32,13 @@ async def begin(cell: Cell) -> Actor[Any]:
     cell.state = State.STARTING
     actor = cell.props.build(cell)
     cell.actor = actor
-    await finish(actor.started())
+    hook = actor.started()
+    if hook is not None:
+        if cell.carrier is NOBODY:  # a plain function that returns an awaitable
+            await rest()
+        await hook
+    if cell.doomed is not None:
+        raise ActorExit
     cell.state = State.RUNNING
     runtime = cell.runtime
     cell.started_at = runtime.clock.now()
@@ -108,24 +114,25 @@ async def call_other(cell: Cell, call: Call) -> None:
     """Handle an ask whose handler defers its reply, or whose message type is only found through its bases."""
     message = call.message
     entry = cell.table.find(type(message))
-    if entry is None:
-        cell.call = None
+    cell.call = None
+    if entry is None or entry[1] == Kind.STREAM:
         cell.skipped += 1
         cell.runtime.unhandled(cell, message)
         call.fail(Unhandled(cell.path, type(message).__qualname__))
         return
     function, kind = entry
-    if kind in (Kind.DEFERRED, Kind.DEFERRED_ASYNC):
-        cell.defer(call)
-        cell.call = None
+    if kind <= Kind.ASYNC:  # found now, and remembered: the dispatcher takes it from here
+        cell.skipped += 1
+        cell.queue.appendleft(call)
+        return
+    cell.defer(call)
+    try:
         result = function(cell.actor, message, Reply(call, cell))
-    else:
-        result = function(cell.actor, message)
-    if inspect.isawaitable(result):
-        result = await result
-    if cell.call is not None:
-        cell.call = None
-        call.resolve(result)
+        if inspect.isawaitable(result):
+            await result
+    except Refused as refusal:
+        cell.forget_deferred(call)
+        call.refuse(refusal)
 
 
 async def stream_call(cell: Cell, call: StreamCall) -> None:
@@ -191,8 +198,9 @@ async def fired(cell: Cell, item: Fired) -> None:
     """Handle the message of a timer, unless it was cancelled while it waited in the mailbox."""
     if item.handle.surfaced():
         await told(cell, item.message)
-    else:
+    else:  # called off: as if it had never been sent
         cell.skipped += 1
+        cell.runtime.sent -= 1
 
 
 async def continued(cell: Cell, message: Any) -> None:

@@ -236,7 +236,9 @@ class Ref(Generic[M_contra]):
 
     def kill(self) -> None:
         """End the actor at once: no hook runs, what it still tries to send is dropped. It cannot refuse."""
-        self._cell.doom(KILLED)
+        cell = self._cell
+        if not cell.fenced():
+            cell.doom(KILLED)
 
 
 class CountingRef(Ref[M_contra]):
@@ -280,6 +282,12 @@ class NamedRef(Ref[M_contra]):
 
     def __repr__(self) -> str:
         return f"Ref(name={self._name!r})"
+
+
+class CountingNamedRef(NamedRef[M_contra], CountingRef[M_contra]):
+    """A reference by name that counts what is sent."""
+
+    __slots__ = ()
 
 
 def _origin() -> Cell | None:

@@ -25,7 +25,17 @@ from actorkit.errors import (
 from actorkit.kernel.actor import Actor, Props
 from actorkit.kernel.address import checked_segment, child_path
 from actorkit.kernel.call import died
-from actorkit.kernel.cell import DEAD, Cell, RoomWait, State, crash_of, fresh_context, is_mail
+from actorkit.kernel.cell import (
+    DEAD,
+    Cell,
+    Fired,
+    Next,
+    RoomWait,
+    State,
+    crash_of,
+    fresh_context,
+    is_mail,
+)
 from actorkit.kernel.dispatcher import Dispatcher, live
 from actorkit.kernel.events import (
     DeadLetter,
@@ -41,12 +51,11 @@ from actorkit.kernel.exits import KILLED, NO_ACTOR, Crashed, Down, Exit, ExitRea
 from actorkit.kernel.inspection import Inspection
 from actorkit.kernel.life import start_failure, tell_waiters
 from actorkit.kernel.mailbox import Mailbox
-from actorkit.kernel.ref import CountingRef, NamedRef, Ref
+from actorkit.kernel.ref import CountingNamedRef, CountingRef, NamedRef, Ref
 from actorkit.kernel.registry import Key, Registry, name_of
 from actorkit.kernel.relations import Relations
 from actorkit.kernel.report import crash_report
 from actorkit.kernel.seat import Seat
-from actorkit.kernel.stream import StreamCall
 from actorkit.kernel.timekeeping import Clock
 from actorkit.kernel.wait import CURRENT, ZOMBIES, Wait, Work, direct_cell
 
@@ -119,6 +128,7 @@ class Runtime:
         self.sent = 0
         self.handled_by_dead = 0
         self._ref_class: type[Ref[Any]] = CountingRef if audit else Ref
+        self._named_class: type[NamedRef[Any]] = CountingNamedRef if audit else NamedRef
         self._next_serial = 1
         self._burying: deque[Callable[[], None]] | None = None
         self._nobody: dict[str, Cell] = {}
@@ -161,13 +171,13 @@ class Runtime:
             if watch:
                 monitor = self.relations.watch(parent, cell)
         cell.start_context()
-        gen = cast(GeneratorType[Any, Any, Any], live(cell))
+        gen = cast("GeneratorType[Any, Any, Any]", live(cell))
         cell.gen, cell.step = gen, gen.send
         wait = StartWait(None, cell)
         cell.waiters = [wait]
         if _starts_at_once(props.cls):
             self._first_step(cell)
-        else:
+        if cell.state in (State.NEW, State.STARTING):
             await self._wait_ready(cell, wait, start_timeout)
         if not cell.ready:
             raise _failure(cell, wait)
@@ -214,7 +224,7 @@ class Runtime:
         """Start an actor whose ``started`` hook is no coroutine right here, without a turn of the dispatcher."""
         if cell.run(cell.step, None) is DEAD:
             self.release(cell)
-        elif not cell.idle:
+        elif cell.ready and not cell.idle:
             self.dispatcher.push(cell)
 
     async def _wait_ready(self, cell: Cell, wait: StartWait, seconds: float | None) -> None:
@@ -226,7 +236,7 @@ class Runtime:
         try:
             await wait
         finally:
-            if not wait.done or cell.state is State.STARTING:
+            if not cell.ready:
                 cell.doom(KILLED)
 
     # Signals -----------------------------------------------------------------------------------------------------
@@ -258,9 +268,16 @@ class Runtime:
         self, cell: Cell, reason: ExitReason, *, limit: float | None, kill: bool
     ) -> ExitReason:
         """End an actor and wait until it is gone: in good order within ``limit`` seconds, else by force."""
-        if cell.state is State.DEAD or cell.state is State.NEW:
-            return cell.reason or NO_ACTOR
-        wait = _EndWait(direct_cell(), cell)
+        return await self.stopped(self.begin_stop(cell, reason, limit=limit, kill=kill))
+
+    def begin_stop(
+        self, cell: Cell, reason: ExitReason, *, limit: float | None, kill: bool
+    ) -> EndWait:
+        """Tell an actor to end; ``stopped`` waits until it has."""
+        wait = EndWait(None, cell)
+        if cell.state in (State.DEAD, State.NEW):
+            wait.resolve(cell.reason or NO_ACTOR)
+            return wait
         cell.waiters = [*(cell.waiters or ()), wait]
         if kill:
             cell.doom(KILLED)
@@ -268,6 +285,12 @@ class Runtime:
             cell.interrupt(reason)
             if limit is not None and not wait.done:
                 self.clock.expire(wait, limit)
+        return wait
+
+    async def stopped(self, wait: EndWait) -> ExitReason:
+        """Wait until an actor that was told to end is gone; returns its exit reason."""
+        if not wait.done:
+            wait.cell = direct_cell()
         actual: ExitReason = await wait
         return actual
 
@@ -277,13 +300,12 @@ class Runtime:
         """Take a dead cell out of the house and tell everyone; deaths that follow are queued, not nested."""
         self._leave_house(cell)
         report = None
-        if isinstance(reason, Crashed) and cell.doomed is None and self.events.wanted:
+        own = cell.doomed is None or cell.leave is reason
+        if isinstance(reason, Crashed) and own and self.events.wanted:
             report = crash_report(cell, reason)
         mourners = self.relations.bury(cell)
         linked, watches = mourners.linked, mourners.watches
-        if (
-            not cell.ready
-        ):  # whoever started it learns of the failure from the start, and only from there
+        if not cell.ready:  # whoever started it learns of it from the start, and only from there
             linked = tuple(peer for peer in linked if peer is not cell.parent)
             watches = tuple(watch for watch in watches if watch.watcher is not cell.parent)
         self._soon(lambda: self._mourn(cell, reason, linked, watches, report))
@@ -307,7 +329,8 @@ class Runtime:
             del siblings[cell.name or ""]
         self.clock.forget(cell)
         work, cell.work = cell.work, None
-        for scope in work or ():
+        for scope, origin in (work or {}).items():
+            ZOMBIES.add(origin)
             scope.cancel()
         self.handled_by_dead += cell.messages_handled
 
@@ -320,7 +343,7 @@ class Runtime:
                 call.fail(died(cell.path, reason))
         cell.call = cell.deferred = None
         if cell.seat is not None and not cell.seat.closed and not self.closed:
-            self._answer_signals(cell)
+            self._turn_away_own(cell, DeadReason.DIED)
             cell.seat.vacate(cell)
         else:
             self.turn_away(cell, DeadReason.DIED)
@@ -340,22 +363,25 @@ class Runtime:
             self.events.emit(StartFailure(cell.path, cell.props.cls.__qualname__, reason))
         cell.actor = None
 
-    def _answer_signals(self, cell: Cell) -> None:
+    def _turn_away_own(self, cell: Cell, why: DeadReason) -> None:
+        """Turn away what was meant for this incarnation only: inspections, its timers, its continuations."""
         for item in (*cell.queue, *(cell.control or ())):
             if isinstance(item, Inspection):
                 item.fail(died(cell.path, cell.reason or NO_ACTOR))
+            elif type(item) is Next:
+                self.dead_letter(item.message, cell, why)
+            elif type(item) is Fired:
+                if item.handle.surfaced():
+                    self.dead_letter(item.message, cell, why)
+                else:
+                    self.sent -= 1
 
     def turn_away(self, cell: Cell, why: DeadReason) -> None:
         """Turn away all that waits in a dead cell's mailbox."""
-        self._answer_signals(cell)
+        self._turn_away_own(cell, why)
         for item in cell.queue:
-            if isinstance(item, StreamCall):
-                item.fail(died(cell.path, cell.reason or NO_ACTOR))
-                self.dead_letter(item.message, cell, why)
-            elif is_mail(item):
+            if is_mail(item) and type(item) is not Next:
                 cell.refuse_mail(item, why)
-            elif getattr(item, "handle", None) is not None:
-                self.dead_letter(item.message, cell, why)
         cell.queue.clear()
         senders: deque[RoomWait] | tuple[()] = cell.senders or ()
         for wait in list(senders):
@@ -416,6 +442,10 @@ class Runtime:
 
     # Names, seats, work ------------------------------------------------------------------------------------------
 
+    def named(self, name: str) -> Ref[Any]:
+        """A reference to whoever holds a name when it is used."""
+        return self._named_class(self, name)
+
     def holder_or_nobody(self, name: str) -> Cell:
         """Who holds a name, or a dead cell in the name's place."""
         held = self.registry.holder(name)
@@ -423,7 +453,7 @@ class Runtime:
             return held
         nobody = self._nobody.get(name)
         if nobody is None:
-            nobody = Cell(self, self.vacant, f"name:{name}", NamedRef(self, name), None)
+            nobody = Cell(self, self.vacant, f"name:{name}", self.named(name), None)
             nobody.state = State.DEAD
             nobody.limit = -1
             nobody.reason = NO_ACTOR
@@ -452,14 +482,15 @@ class Runtime:
         self, cell: Cell, function: Callable[..., Awaitable[object]], args: tuple[Any, ...]
     ) -> None:
         """Run a background task that belongs to an actor."""
-        if cell.state is State.DEAD or self.dispatcher.nursery is None:
+        if cell.state is State.DEAD or cell.fenced() or self.dispatcher.nursery is None:
             raise SystemClosed(f"{cell.path} is gone and starts no background work")
         scope = trio.CancelScope()
         if cell.work is None:
             cell.work = {}
-        cell.work[scope] = None
+        origin = Work(cell)
+        cell.work[scope] = origin
         context = self.context.copy()
-        context.run(CURRENT.set, Work(cell))
+        context.run(CURRENT.set, origin)
         context.run(self.dispatcher.nursery.start_soon, self._work, cell, scope, function, args)
 
     async def _work(
@@ -469,13 +500,17 @@ class Runtime:
             with scope:
                 await function(*args)
         except Exception as error:  # noqa: BLE001 - becomes the owner's exit reason, traceback and all
-            cell.doom(crash_of(error, None))
+            reason = crash_of(error, None)
+            if cell.doomed is None:
+                cell.leave = reason  # tells ``bury`` that the crash is the actor's own
+            cell.doom(reason)
         finally:
+            ZOMBIES.discard(CURRENT.get())
             if cell.work is not None:
                 cell.work.pop(scope, None)
 
 
-class _EndWait(Wait):
+class EndWait(Wait):
     """Someone ends an actor: when its time is over it is killed, and the wait goes on until it is gone."""
 
     __slots__ = ()

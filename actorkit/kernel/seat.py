@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from actorkit.kernel.cell import Cell, State, is_mail
+from actorkit.kernel.cell import Cell, Next, State, is_mail
 from actorkit.kernel.events import DeadReason
 from actorkit.kernel.exits import NO_ACTOR, ExitReason
 
@@ -71,7 +71,7 @@ class Seat:
         if self.cell is not dead:
             return
         vacancy = self._vacancy(dead.props)
-        vacancy.queue.extend(item for item in dead.queue if is_mail(item))
+        vacancy.queue.extend(i for i in dead.queue if is_mail(i) and type(i) is not Next)
         vacancy.senders = dead.senders
         vacancy.limit = dead.mailbox.capacity
         for call in vacancy.queue:

@@ -29,7 +29,7 @@ from actorkit.kernel.inspection import (
     statistics_of,
     status_of,
 )
-from actorkit.kernel.ref import NamedRef, Ref
+from actorkit.kernel.ref import Ref
 from actorkit.kernel.registry import Key, name_of
 from actorkit.kernel.report import LogReporter, Redact
 from actorkit.kernel.runtime import Runtime
@@ -135,7 +135,7 @@ class System:
 
     def named(self, key: Key[M], /) -> Ref[M]:
         """A reference by name: each message goes to whoever holds the name when it is sent."""
-        return NamedRef(self._runtime, name_of(key))
+        return self._runtime.named(name_of(key))
 
     def names(self) -> Mapping[str, Ref[Any]]:
         """All registered names with their holders."""
@@ -238,6 +238,9 @@ class System:
         with trio.CancelScope(shield=True):
             while runtime.top:
                 cell = next(reversed(runtime.top.values()))
+                await runtime.stop(cell, SHUTDOWN, limit=cell.props.shutdown_limit, kill=False)
+            while runtime.cells:  # they have outlived the actor that started them
+                cell = next(reversed(runtime.cells.values()))
                 await runtime.stop(cell, SHUTDOWN, limit=cell.props.shutdown_limit, kill=False)
             runtime.close()
 

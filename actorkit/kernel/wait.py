@@ -143,8 +143,8 @@ class Wait:
 
     async def _on_trio(self) -> None:
         me = CURRENT.get()
-        cell: Cell | None = getattr(me, "cell", None) if type(me) is Work else me
-        if cell is not None:
+        if me is not None and type(me) is not Work:  # background work is cancelled by its scope
+            cell: Cell = me
             cell.check_alive(me)
         self.task = trio.lowlevel.current_task()
         with _scoped(me, self):

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from tests.benchmarks.catalogue import CATALOGUE
-from tests.benchmarks.figures import Figure, aligned, readable, table
+from tests.benchmarks.figures import Figure, aligned, brief, readable, table
 from tests.benchmarks.peers.roster import PEERS
 from tests.benchmarks.processes import SampleFailed, worker
 from tests.benchmarks.registry import Benchmark
@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             figures.append(_figure(CATALOGUE[name], asked.vs, asked.runs, asked.scale))
         except SampleFailed as why:
             _say(f"{name} failed: {why}")
+        else:
+            _say(f"  {brief(figures[-1])}")
     _print(figures, as_json=asked.json)
     return 0 if len(figures) == len(names) else 1
 
@@ -77,11 +79,11 @@ def _machine() -> str:
 
 def _listing() -> str:
     rows = [
-        [bench.name, bench.unit, f"{bench.better} is better", readable(bench.size), bench.summary]
+        [bench.name, bench.unit, f"{bench.better} is better", bench.summary, readable(bench.size)]
         for bench in CATALOGUE.values()
     ]
     peers = [[f"--vs {peer.name}", peer.what] for peer in PEERS.values()]
-    return f"{aligned(rows)}\n\n{aligned(peers)}"
+    return f"{aligned(rows, words=4)}\n\n{aligned(peers)}"
 
 
 def _parser() -> argparse.ArgumentParser:

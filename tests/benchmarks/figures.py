@@ -106,6 +106,13 @@ def _row(figure: Figure, peers: Sequence[str]) -> list[str]:
     return cells
 
 
+def brief(figure: Figure) -> str:
+    """One line for whoever waits while the rest is measured."""
+    ours = f"{readable(figure.actorkit.median)} {figure.unit}"
+    peers = "".join(f", {ratio(figure.ratio_to(name))} of {name}" for name in figure.peers)
+    return f"{ours}, {ratio(figure.ratio_to_floor)} of floor{peers}"
+
+
 def readable(value: float | None) -> str:
     """A number for people: thousands set apart, small ones with three digits that count."""
     if value is None:
@@ -120,10 +127,9 @@ def ratio(value: float | None) -> str:
     return "-" if value is None else f"x{value:.2f}" if value < 100 else f"x{value:,.0f}"
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as lines with columns of one width; words to the left, numbers to the right."""
+def aligned(rows: Sequence[Sequence[str]], words: int = 3) -> str:
+    """Rows as lines with columns of one width: the first few hold words, the others numbers."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    words = 3
     lines: list[str] = []
     for row in rows:
         cells = [

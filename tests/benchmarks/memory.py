@@ -12,7 +12,7 @@ from pathlib import Path
 import trio
 
 import actorkit as ak
-from tests.benchmarks.messaging import Add, Sink
+from tests.benchmarks.messaging import Add, Sink, Total
 from tests.benchmarks.registry import benchmark, require
 
 # One actor before the first reading pays for what is made once for all.
@@ -50,7 +50,7 @@ def _weigh_bare(size: int, reading: Callable[[], int]) -> float:
 
 async def _weigh_actors(size: int, reading: Callable[[], int]) -> float:
     async with ak.open_system() as system:
-        kept: list[ak.Ref[Add] | None] = [None] * size
+        kept: list[ak.Ref[Add | Total] | None] = [None] * size
         for _ in range(FIRST):
             await system.spawn(ak.props(Sink))
         gc.collect()

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.benchmarks.registry import Side
 
 ROOT = Path(__file__).resolve().parents[2]
-SAMPLE_LIMIT = 180.0
+SAMPLE_LIMIT = 60.0
 QUOTED_LINES = 12
 
 

@@ -52,12 +52,12 @@ def floor_timers(size: int) -> float:
     heap: list[list[Any]] = []
     message = bare.Add(1)
     seconds = bare.stopwatch()
-    entries = []
+    entries: list[list[Any]] = []
     for n in range(size):
         entry: list[Any] = [now + FAR + n % 1000, n, message]
         heapq.heappush(heap, entry)
         entries.append(entry)
-    left = []
+    left: list[float] = []
     for entry in entries:
         entry[2] = None
         left.append(entry[0] - now)
@@ -114,7 +114,7 @@ class Spinner(ak.Actor[Spin]):
 
 async def lateness(ticks: int) -> list[float]:
     """How late, in milliseconds, a task woke that wanted to sleep for one each time."""
-    late = []
+    late: list[float] = []
     for _ in range(ticks):
         due = trio.current_time() + TICK
         await trio.sleep_until(due)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.catalogue import CATALOGUE
-from tests.benchmarks.figures import Figure, Series, aligned, table
+from tests.benchmarks.figures import Figure, Series, aligned, brief, table
 from tests.benchmarks.peers.roster import PEERS
 from tests.benchmarks.processes import SampleFailed, Unsupported, read_sample
 from tests.benchmarks.registry import Benchmark, Better, Side, WrongResult, require
@@ -165,6 +165,7 @@ def test_the_table_shows_spread_floor_and_peers_aligned() -> None:
         "benchmark unit better value min..max floor of floor erlang of erlang pykka of pykka"
     )
     assert " ".join(line.split()) == "spawn us lower 6 1..9 4 x1.50 3 x2.00 - -"
+    assert brief(_figure()) == "6 us, x1.50 of floor, x2.00 of erlang, - of pykka"
     assert aligned([["a", "b", "c", "1"], ["aa", "b", "c", "10"]]) == "a   b  c   1\naa  b  c  10"
 
 

@@ -1,0 +1,1 @@
+"""Who restarts whom: specifications and plans that are pure, and the actors that carry them out."""

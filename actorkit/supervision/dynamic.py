@@ -1,0 +1,325 @@
+"""Many children of one template, started and ended at any time (OTP's ``simple_one_for_one``, Elixir's DynamicSupervisor).
+
+Children have no order: they stop all at once, under one shared limit.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from actorkit.errors import ChildNotFound, Refused, SpecError, StartError, StartIgnored
+from actorkit.kernel.actor import Actor, Props, on
+from actorkit.kernel.address import Address
+from actorkit.kernel.exits import SHUTDOWN, Exit, ExitReason, Failed, Killed, Shutdown, orderly
+from actorkit.kernel.message import Request, message
+from actorkit.kernel.ref import Ref
+from actorkit.kernel.system import System
+from actorkit.supervision.events import (
+    ChildShutdownError,
+    ChildStarted,
+    ChildStartError,
+    ChildTerminated,
+    GaveUp,
+    Offender,
+)
+from actorkit.supervision.plan import backoff_delay, restart_allowed, wants_restart
+from actorkit.supervision.spec import Backoff, Child, Flags
+from actorkit.supervision.supervisor import ChildCounts
+
+M = TypeVar("M")
+
+
+class TooManyChildren(Refused):
+    """A dynamic supervisor has ``max_children`` already; a child being restarted occupies its place."""
+
+    def __init__(self, supervisor: str, limit: int) -> None:
+        super().__init__(f"{supervisor} has {limit} children, and may have no more")
+        self.limit = limit
+
+
+@message
+class StartDynamic(Request[Ref[Any] | StartError]):
+    """Start a child: the template's arguments with these appended."""
+
+    args: tuple[Any, ...] = ()
+
+
+@message
+class TerminateDynamic(Request[None]):
+    """Stop a child and forget it."""
+
+    ref: Ref[Any]
+
+
+@message
+class ListDynamic(Request[tuple[Ref[Any], ...]]):
+    """List the children that run."""
+
+
+@message
+class CountDynamic(Request[ChildCounts]):
+    """Count the children."""
+
+
+@message
+class RetryDynamic:
+    """The moment to retry a failed restart; a supervisor tells itself."""
+
+    segment: str
+
+
+DynamicMessage = StartDynamic | TerminateDynamic | ListDynamic | CountDynamic | RetryDynamic
+
+
+@attrs.define(slots=True)
+class Place:
+    """One child: its arguments, and the address of its incarnation; None while it is being restarted."""
+
+    segment: str
+    props: Props[Any]
+    address: Address | None = None
+    streak: int = 0
+    since: float = 0.0
+
+
+class DynamicSupervisor(Actor[DynamicMessage]):
+    """Keeps any number of children of one template. Made by ``supervise_dynamic``."""
+
+    trap_exits = True
+
+    def __init__(self, flags: Flags, template: Child[Any], max_children: int | None) -> None:
+        self.flags = flags
+        self.template = template
+        self.max_children = max_children
+        self.places: dict[str, Place] = {}
+        self.at: dict[Address, Place] = {}
+        self.restarts: tuple[float, ...] = ()
+        self._next = 1
+
+    def started(self) -> None:
+        """Children of an earlier incarnation are gone for good: their mail is turned away."""
+        for segment in list(self.ctx.seats()):
+            self.ctx.drop_seat(segment)
+
+    async def stopping(self, reason: ExitReason) -> None:
+        """Ask all children to end at once, and kill those that have not within the shared limit."""
+        places = [place for place in self.places.values() if place.address is not None]
+        refs = [self.ctx.seat(place.segment).ref for place in places]
+        for ref in refs:
+            self.ctx.unlink(ref)
+        reasons = await self.ctx.stop_children(refs, limit=self.template.limit, kill=self.template.kills)
+        for place, actual in zip(places, reasons, strict=True):
+            self._report_shutdown(place, actual)
+
+    def _report_shutdown(self, place: Place, reason: ExitReason) -> None:
+        killed_as_asked = isinstance(reason, Killed) and self.template.kills
+        if not killed_as_asked and not orderly(reason):
+            self.ctx.events.emit(ChildShutdownError(self.ctx.path, self._offender(place), reason))
+
+    async def exited(self, exit: Exit) -> None:  # noqa: A002 - the field's term
+        """A linked actor has ended: if it is a child, restart or forget it."""
+        place = self.at.pop(exit.address, None) if exit.address is not None else None
+        if place is None:
+            return
+        place.address = None
+        template = self.template
+        if template.restart == "permanent" or not orderly(exit.reason):
+            self.ctx.events.emit(ChildTerminated(self.ctx.path, self._offender(place), exit.reason))
+        if wants_restart(template.restart, orderly(exit.reason)):
+            place.streak = place.streak + 1 if self.ctx.now() - place.since <= self.flags.within else 1
+            await self._restart(place, first=True)
+        else:
+            self._forget(place)
+
+    @on(RetryDynamic)
+    async def retry(self, msg: RetryDynamic) -> None:
+        """Try a failed restart again."""
+        place = self.places.get(msg.segment)
+        if place is not None and place.address is None:
+            await self._attempt(place)
+
+    async def _restart(self, place: Place, *, first: bool) -> None:
+        """Count a restart, then attempt it, now or later; or give up."""
+        self.restarts, allowed = restart_allowed(self.restarts, self.flags, self.ctx.now())
+        delay = backoff_delay(self.flags.backoff, place.streak, random.random)
+        if not allowed:
+            self._give_up(place)
+        elif first and delay == 0:
+            await self._attempt(place)
+        else:
+            self.ctx.send_after(delay, RetryDynamic(place.segment))
+
+    async def _attempt(self, place: Place) -> None:
+        try:
+            await self._start(place)
+        except StartIgnored:
+            self._forget(place)
+        except StartError:
+            place.streak += 1
+            await self._restart(place, first=False)
+
+    def _give_up(self, place: Place) -> None:
+        flags = self.flags
+        self.ctx.events.emit(GaveUp(self.ctx.path, self._offender(place), flags.max_restarts, flags.within))
+        self.ctx.stop(Shutdown(f"more than {flags.max_restarts} restarts within {flags.within:g} s"))
+
+    async def _start(self, place: Place) -> Ref[Any]:
+        seat = self.ctx.seat(place.segment)
+        try:
+            ref = await self.ctx.start_in(seat, place.props, start_timeout=self.template.start_timeout)
+        except StartIgnored:
+            raise
+        except StartError as error:
+            reason = getattr(error, "reason", None) or Failed(str(error))
+            self.ctx.events.emit(ChildStartError(self.ctx.path, self._offender(place), reason))
+            raise
+        place.address = ref.address
+        place.since = self.ctx.now()
+        self.at[place.address] = place
+        self.ctx.events.emit(ChildStarted(self.ctx.path, self._offender(place)))
+        return ref
+
+    def _forget(self, place: Place) -> None:
+        self.places.pop(place.segment, None)
+        self.ctx.drop_seat(place.segment)
+
+    def _offender(self, place: Place) -> Offender:
+        template = self.template
+        limit = "kill" if template.kills else str(template.limit)
+        actor = template.props.cls.__qualname__
+        return Offender(place.segment, f"{self.ctx.path}/{place.segment}", actor, template.restart, False, limit)
+
+    @on(StartDynamic)
+    async def start_child(self, msg: StartDynamic) -> Ref[Any] | StartError:
+        """Start a child."""
+        if self.max_children is not None and len(self.places) >= self.max_children:
+            raise TooManyChildren(self.ctx.path, self.max_children)
+        place = Place(f"{self.template.id}-{self._next}", self.template.props.with_arguments(*msg.args))
+        self._next += 1
+        self.places[place.segment] = place
+        try:
+            return await self._start(place)
+        except StartError as error:
+            self._forget(place)
+            return error
+
+    @on(TerminateDynamic)
+    async def terminate_child(self, msg: TerminateDynamic) -> None:
+        """Stop a child."""
+        place = next((p for p in self.places.values() if self.ctx.seat(p.segment).ref is msg.ref), None)
+        if place is None:
+            raise ChildNotFound(self.ctx.path, msg.ref.path)
+        if place.address is not None:
+            self.at.pop(place.address, None)
+            self.ctx.unlink(msg.ref)
+            actual = await self.ctx.stop_child(msg.ref, limit=self.template.limit, kill=self.template.kills)
+            self._report_shutdown(place, actual)
+        self._forget(place)
+
+    @on(ListDynamic)
+    def which_children(self, msg: ListDynamic) -> tuple[Ref[Any], ...]:
+        """List the children that run."""
+        return tuple(self.ctx.seat(p.segment).ref for p in self.places.values() if p.address is not None)
+
+    @on(CountDynamic)
+    def count_children(self, msg: CountDynamic) -> ChildCounts:
+        """Count the children."""
+        return ChildCounts(len(self.places), len(self.at), 0, len(self.places))
+
+
+@attrs.frozen(slots=True)
+class DynamicProps(Props[DynamicMessage], Generic[M]):
+    """How to make a dynamic supervisor; what ``supervise_dynamic`` returns."""
+
+    async def start_on(self, system: System, name: str | None) -> DynamicRef[M]:
+        """Start it at the top of a system."""
+        return DynamicRef(await system.spawn(self, name=name))
+
+
+DynamicProps.shutdown_limit = None
+
+
+def supervise_dynamic(
+    template: Child[M],
+    /,
+    *,
+    max_restarts: int = 3,
+    within: float = 5.0,
+    backoff: Backoff | None = None,
+    max_children: int | None = None,
+) -> DynamicProps[M]:
+    """Say how to make a supervisor of many like children, none of which is started at first.
+
+    Args:
+        template: what all children have in common; its id is the stem of theirs.
+        max_restarts: how many restarts, of all children together, are allowed ``within`` seconds.
+        within: seconds; both edges of the sliding window count.
+        backoff: how long to wait before restarts; None restarts at once.
+        max_children: how many children there may be; None for any number.
+
+    Raises:
+        SpecError: a value is wrong.
+    """
+    flags = Flags(max_restarts=max_restarts, within=within, backoff=backoff)
+    if not isinstance(template, Child):
+        raise SpecError(f"supervise_dynamic() takes a Child as template, got {template!r}")
+    if template.significant:
+        raise SpecError("a dynamic supervisor's template is not significant")
+    if template.name is not None:
+        raise SpecError(f"a template has no name, for only one of its children could hold it; got {template.name!r}")
+    if max_children is not None and (type(max_children) is not int or max_children < 1):
+        raise SpecError(f"max_children is a number from 1 up, or None, got {max_children!r}")
+    return DynamicProps(DynamicSupervisor, (flags, template, max_children))
+
+
+class DynamicRef(Generic[M]):
+    """A running dynamic supervisor whose children take messages of ``M``."""
+
+    __slots__ = ("ref",)
+
+    def __init__(self, ref: Ref[DynamicMessage]) -> None:
+        self.ref = ref
+
+    def __repr__(self) -> str:
+        return f"DynamicRef({self.ref.path})"
+
+    @property
+    def path(self) -> str:
+        """Where the supervisor stands in the tree."""
+        return self.ref.path
+
+    async def start_child(self, *args: Any) -> Ref[M]:
+        """Start a child with these arguments appended to the template's; its reference survives its restarts.
+
+        Raises:
+            TooManyChildren: there are ``max_children`` already.
+            StartError: it could not be started; nothing of it is kept.
+        """
+        outcome = await self.ref.ask(StartDynamic(args), timeout=None)
+        if isinstance(outcome, StartError):
+            raise outcome
+        return outcome
+
+    async def terminate_child(self, ref: Ref[M], /) -> None:
+        """Stop a child and forget it.
+
+        Raises:
+            ChildNotFound: it is not, or no longer, a child of this supervisor.
+        """
+        await self.ref.ask(TerminateDynamic(ref), timeout=None)
+
+    async def which_children(self) -> tuple[Ref[M], ...]:
+        """List the children that run, oldest first."""
+        return await self.ref.ask(ListDynamic(), timeout=None)
+
+    async def count_children(self) -> ChildCounts:
+        """Count the children; one that is being restarted is a specification, but not active."""
+        return await self.ref.ask(CountDynamic(), timeout=None)
+
+    async def stop(self, *, timeout: float | None = None) -> None:
+        """Stop all children and the supervisor, and wait until they are gone."""
+        await self.ref.stop(SHUTDOWN, timeout=timeout)
+

@@ -1,0 +1,499 @@
+"""The actor that carries a plan out: it starts, stops and restarts children, and answers questions about them."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, TypeVar
+
+import attrs
+
+from actorkit.errors import (
+    AlreadyStarted,
+    ChildNotFound,
+    ChildPresent,
+    ChildRestarting,
+    ChildRunning,
+    SpecError,
+    StartError,
+    StartIgnored,
+    Stop,
+)
+from actorkit.kernel.actor import Actor, Props, on
+from actorkit.kernel.exits import SHUTDOWN, Exit, ExitReason, Failed, Killed, Normal, Shutdown, orderly
+from actorkit.kernel.message import Request, message
+from actorkit.kernel.ref import Ref
+from actorkit.kernel.seat import Seat
+from actorkit.kernel.system import System
+from actorkit.supervision import plan as planning
+from actorkit.supervision.events import (
+    ChildShutdownError,
+    ChildStarted,
+    ChildStartError,
+    ChildTerminated,
+    GaveUp,
+    Offender,
+)
+from actorkit.supervision.plan import ChildStatus, Plan, Record
+from actorkit.supervision.spec import AutoShutdown, Backoff, Child, Flags, Strategy, check_child, check_children
+
+M = TypeVar("M")
+
+
+@attrs.frozen(slots=True)
+class ChildInfo:
+    """One child as ``which_children`` lists it; ``ref`` is its lasting reference."""
+
+    id: str
+    ref: Ref[Any]
+    status: ChildStatus
+    restart: str
+    supervisor: bool
+
+
+@attrs.frozen(slots=True)
+class ChildCounts:
+    """How many children there are: specifications, running ones, supervisors and workers among the specifications."""
+
+    specs: int
+    active: int
+    supervisors: int
+    workers: int
+
+
+@message
+class StartChild(Request[Ref[Any] | StartError]):
+    """Add a child and start it; a failing start keeps no specification."""
+
+    child: Child[Any]
+
+
+@message
+class TerminateChild(Request[None]):
+    """Stop a child and keep its specification, unless it is temporary."""
+
+    id: str
+
+
+@message
+class RestartChild(Request[Ref[Any] | StartError]):
+    """Start a stopped child again; a failing start keeps the specification."""
+
+    id: str
+
+
+@message
+class DeleteChild(Request[None]):
+    """Drop the specification of a stopped child."""
+
+    id: str
+
+
+@message
+class WhichChildren(Request[tuple[ChildInfo, ...]]):
+    """List the children in start order."""
+
+
+@message
+class CountChildren(Request[ChildCounts]):
+    """Count the children."""
+
+
+@message
+class RetryChild:
+    """The moment to retry a failed restart; a supervisor tells itself."""
+
+    id: str
+
+
+SupervisorMessage = StartChild | TerminateChild | RestartChild | DeleteChild | WhichChildren | CountChildren | RetryChild
+
+
+class Supervisor(Actor[SupervisorMessage]):
+    """Keeps children alive as its flags say. Made by ``supervise``."""
+
+    trap_exits = True
+
+    def __init__(self, flags: Flags, children: tuple[Child[Any], ...]) -> None:
+        self.plan = Plan(flags)
+        self.specs: dict[str, Child[Any]] = {}
+        self._initial = children
+
+    # Its life ----------------------------------------------------------------------------------------------------
+
+    async def started(self) -> None:
+        """Start the children in order; if one fails, stop those before it and end (OTP 5.4)."""
+        for child in self._initial:
+            self._adopt(child)
+            try:
+                await self._start(child)
+            except StartError as error:
+                await self._stop_all()
+                raise Stop(Shutdown(f"child {child.id!r} did not start: {_why(error)}")) from error
+        self._close_seats_of_others()
+
+    async def stopping(self, reason: ExitReason) -> None:
+        """Stop the children in reverse order, each within its limit."""
+        await self._stop_all()
+
+    async def exited(self, exit: Exit) -> None:  # noqa: A002 - the field's term
+        """A linked actor has ended: if it is a child, decide what to do."""
+        child = self._child_at(exit)
+        record = self.plan.find(child.id) if child is not None else None
+        if child is None or record is None or record.status is not ChildStatus.RUNNING:
+            return
+        if child.restart == "permanent" or not orderly(exit.reason):
+            self.ctx.events.emit(ChildTerminated(self.ctx.path, self._offender(child), exit.reason))
+        outcome = planning.died(self.plan, child.id, orderly(exit.reason), self.ctx.now(), random.random)
+        await self._carry_out(outcome, child)
+        record = self.plan.find(child.id)
+        if record is not None and record.status is ChildStatus.STOPPED:
+            self._seat(child).close()
+
+    @on(RetryChild)
+    async def retry_child(self, msg: RetryChild) -> None:
+        """Try a failed restart again."""
+        child = self.specs.get(msg.id)
+        if child is not None:
+            await self._carry_out(planning.retry(self.plan, msg.id), child)
+
+    async def _carry_out(self, outcome: planning.Outcome, child: Child[Any]) -> None:
+        self.plan, directives = outcome
+        for directive in directives:
+            match directive:
+                case planning.Stop(ids=ids):
+                    for each in ids:
+                        await self._stop(self.specs[each])
+                case planning.Start(ids=ids):
+                    await self._start_group(ids)
+                case planning.Retry(id=retried, delay=delay):
+                    self.ctx.send_after(delay, RetryChild(retried))
+                case planning.Forget(ids=ids):
+                    self._forget(ids)
+                case planning.GiveUp():
+                    self._give_up(child)
+                case planning.ShutDown(id=significant):
+                    self.ctx.stop(Shutdown(f"significant child {significant!r} ended"))
+
+    async def _start_group(self, ids: tuple[str, ...]) -> None:
+        for each in ids:
+            child = self.specs[each]
+            try:
+                await self._start(child)
+            except StartError:
+                outcome = planning.start_failed(self.plan, each, self.ctx.now(), random.random)
+                await self._carry_out(outcome, child)
+                return
+
+    def _give_up(self, child: Child[Any]) -> None:
+        flags = self.plan.flags
+        self.ctx.events.emit(GaveUp(self.ctx.path, self._offender(child), flags.max_restarts, flags.within))
+        self.ctx.stop(Shutdown(f"more than {flags.max_restarts} restarts within {flags.within:g} s"))
+
+    # Children ----------------------------------------------------------------------------------------------------
+
+    def _adopt(self, child: Child[Any]) -> None:
+        self.specs[child.id] = child
+        self.plan = planning.add(self.plan, Record(child.id, child.restart, child.significant))
+
+    def _seat(self, child: Child[Any]) -> Seat:
+        return self.ctx.seat(child.id)
+
+    async def _start(self, child: Child[Any]) -> Ref[Any]:
+        """Start a child in its seat; one that declines is left stopped."""
+        seat = self._seat(child)
+        try:
+            ref = await self.ctx.start_in(seat, child.props, name=child.name, start_timeout=child.start_timeout)
+        except StartIgnored:
+            self._declined(child)
+            return seat.ref
+        except StartError as error:
+            reason = getattr(error, "reason", None) or Failed(str(error))
+            self.ctx.events.emit(ChildStartError(self.ctx.path, self._offender(child), reason))
+            raise
+        self.plan = planning.started(self.plan, child.id, self.ctx.now())
+        self.ctx.events.emit(ChildStarted(self.ctx.path, self._offender(child)))
+        return ref
+
+    def _declined(self, child: Child[Any]) -> None:
+        if child.restart == "temporary":
+            self.plan = planning.remove(self.plan, (child.id,))
+            self._forget((child.id,))
+        else:
+            self.plan = planning.mark(self.plan, (child.id,), ChildStatus.STOPPED)
+            self._seat(child).close()
+
+    async def _stop(self, child: Child[Any]) -> None:
+        """Stop a running child; an exit signal of it that waits already is absorbed (OTP 5.12)."""
+        ref = self._seat(child).ref
+        self.ctx.unlink(ref)
+        reason = await self.ctx.stop_child(ref, limit=child.limit, kill=child.kills)
+        if not _as_asked(child, reason):
+            self.ctx.events.emit(ChildShutdownError(self.ctx.path, self._offender(child), reason))
+
+    async def _stop_all(self) -> None:
+        for each in planning.stop_order(self.plan):
+            await self._stop(self.specs[each])
+            self.plan = planning.mark(self.plan, (each,), ChildStatus.STOPPED)
+
+    def _forget(self, ids: tuple[str, ...]) -> None:
+        seats = self.ctx.seats()
+        for each in ids:
+            self.specs.pop(each, None)
+            if each in seats:
+                self.ctx.drop_seat(each)
+
+    def _close_seats_of_others(self) -> None:
+        """Mail for children that an earlier incarnation had, and this one has not, is turned away."""
+        for segment in list(self.ctx.seats()):
+            if segment not in self.specs:
+                self.ctx.drop_seat(segment)
+
+    def _child_at(self, exit: Exit) -> Child[Any] | None:  # noqa: A002 - the field's term
+        for child in self.specs.values():
+            if self.ctx.seats()[child.id].ref is exit.ref:
+                return child
+        return None
+
+    def _offender(self, child: Child[Any]) -> Offender:
+        limit = "kill" if child.kills else str(child.limit)
+        path = f"{self.ctx.path}/{child.id}"
+        actor = child.props.cls.__qualname__
+        return Offender(child.id, path, actor, child.restart, child.significant, limit)
+
+    # What can be asked of it -------------------------------------------------------------------------------------
+
+    def _record(self, child: str) -> Record:
+        record = self.plan.find(child)
+        if record is None:
+            raise ChildNotFound(self.ctx.path, child)
+        return record
+
+    def _require_stopped(self, child: str) -> None:
+        match self._record(child).status:
+            case ChildStatus.RUNNING:
+                raise ChildRunning(self.ctx.path, child)
+            case ChildStatus.RESTARTING:
+                raise ChildRestarting(self.ctx.path, child)
+            case ChildStatus.STOPPED:
+                pass
+
+    @on(StartChild)
+    async def start_child(self, msg: StartChild) -> Ref[Any] | StartError:
+        """Add a child."""
+        child = msg.child
+        try:
+            check_child(self.plan.flags, child)
+        except SpecError as error:
+            return StartError(str(error))
+        present = self.plan.find(child.id)
+        if present is not None:
+            if present.status is ChildStatus.RUNNING:
+                return AlreadyStarted(child.id, self._seat(self.specs[child.id]).ref)
+            raise ChildPresent(self.ctx.path, child.id)
+        self._adopt(child)
+        try:
+            return await self._start(child)
+        except StartError as error:
+            self.plan = planning.remove(self.plan, (child.id,))
+            self._forget((child.id,))
+            return error
+
+    @on(TerminateChild)
+    async def terminate_child(self, msg: TerminateChild) -> None:
+        """Stop a child."""
+        record, child = self._record(msg.id), self.specs[msg.id]
+        if record.status is ChildStatus.RUNNING:
+            await self._stop(child)
+        if child.restart == "temporary":
+            self.plan = planning.remove(self.plan, (child.id,))
+            self._forget((child.id,))
+        else:
+            self.plan = planning.mark(self.plan, (child.id,), ChildStatus.STOPPED)
+            self._seat(child).close()
+
+    @on(RestartChild)
+    async def restart_child(self, msg: RestartChild) -> Ref[Any] | StartError:
+        """Start a stopped child."""
+        self._require_stopped(msg.id)
+        try:
+            return await self._start(self.specs[msg.id])
+        except StartError as error:
+            return error
+
+    @on(DeleteChild)
+    def delete_child(self, msg: DeleteChild) -> None:
+        """Drop a stopped child."""
+        self._require_stopped(msg.id)
+        self.plan = planning.remove(self.plan, (msg.id,))
+        self._forget((msg.id,))
+
+    @on(WhichChildren)
+    def which_children(self, msg: WhichChildren) -> tuple[ChildInfo, ...]:
+        """List the children."""
+        return tuple(
+            ChildInfo(r.id, self._seat(self.specs[r.id]).ref, r.status, r.restart, _is_tree(self.specs[r.id]))
+            for r in self.plan.children
+        )
+
+    @on(CountChildren)
+    def count_children(self, msg: CountChildren) -> ChildCounts:
+        """Count the children."""
+        active = sum(r.status is ChildStatus.RUNNING for r in self.plan.children)
+        trees = sum(_is_tree(child) for child in self.specs.values())
+        return ChildCounts(len(self.specs), active, trees, len(self.specs) - trees)
+
+
+def _why(error: StartError) -> str:
+    return str(getattr(error, "reason", None) or error)
+
+
+def _is_tree(child: Child[Any]) -> bool:
+    return isinstance(child.props, SupervisorProps)
+
+
+def _as_asked(child: Child[Any], reason: ExitReason) -> bool:
+    """Whether a child that was stopped ended as it was asked to (OTP 5.12)."""
+    match reason:
+        case Killed():
+            return child.kills
+        case Shutdown():
+            return True
+        case Normal():
+            return child.restart != "permanent"
+        case _:
+            return False
+
+
+@attrs.frozen(slots=True)
+class SupervisorProps(Props[SupervisorMessage]):
+    """How to make a supervisor; what ``supervise`` returns. Start it, or make it a child of another one."""
+
+    async def start_on(self, system: System, name: str | None) -> SupervisorRef:
+        """Start it at the top of a system."""
+        return SupervisorRef(await system.spawn(self, name=name))
+
+
+SupervisorProps.shutdown_limit = None
+
+
+def supervise(
+    *children: Child[Any],
+    strategy: Strategy = "one_for_one",
+    max_restarts: int = 3,
+    within: float = 5.0,
+    auto_shutdown: AutoShutdown = "never",
+    backoff: Backoff | None = None,
+) -> SupervisorProps:
+    """Say how to make a supervisor.
+
+    Args:
+        children: in start order.
+        strategy: who else is restarted with a child: nobody (``one_for_one``), all (``one_for_all``), or those started
+            after it (``rest_for_one``).
+        max_restarts: how many restarts are allowed ``within`` seconds; with one more the supervisor stops its children
+            and ends with ``Shutdown``. A group restart counts once, every failed attempt counts once.
+        within: seconds; both edges of the sliding window count.
+        auto_shutdown: whether the end of any, or all, significant children ends the supervisor.
+        backoff: how long to wait before restarts; None restarts at once.
+
+    Raises:
+        SpecError: a value is wrong; nothing was started.
+    """
+    flags = Flags(
+        strategy=strategy, max_restarts=max_restarts, within=within, auto_shutdown=auto_shutdown, backoff=backoff
+    )
+    check_children(flags, children)
+    return SupervisorProps(Supervisor, (flags, children))
+
+
+class SupervisorRef:
+    """A running supervisor, and the door to its children. Its reference takes ``SupervisorMessage``."""
+
+    __slots__ = ("ref",)
+
+    def __init__(self, ref: Ref[SupervisorMessage]) -> None:
+        self.ref = ref
+
+    def __repr__(self) -> str:
+        return f"SupervisorRef({self.ref.path})"
+
+    @property
+    def path(self) -> str:
+        """Where the supervisor stands in the tree."""
+        return self.ref.path
+
+    def child(self, spec: Child[M], /) -> Ref[M]:
+        """The lasting reference of a child, by its specification.
+
+        Raises:
+            ChildNotFound: the supervisor has no such child.
+        """
+        cell = self.ref._cell  # noqa: SLF001
+        seat = cell.runtime.seats_of(cell).get(spec.id)
+        if seat is None:
+            raise ChildNotFound(self.path, spec.id)
+        return seat.ref
+
+    def supervisor(self, spec: Child[SupervisorMessage], /) -> SupervisorRef:
+        """The door of a child that is a supervisor itself.
+
+        Raises:
+            ChildNotFound: the supervisor has no such child.
+        """
+        return SupervisorRef(self.child(spec))
+
+    async def start_child(self, spec: Child[M], /) -> Ref[M]:
+        """Add a child and start it.
+
+        Raises:
+            AlreadyStarted: a child with this id runs. ChildPresent: it is there, but stopped.
+            StartError: it could not be started; its specification is not kept.
+        """
+        return _started(await self.ref.ask(StartChild(spec), timeout=None))
+
+    async def restart_child(self, spec: Child[M] | str, /) -> Ref[M]:
+        """Start a stopped child again; if that fails its specification is kept.
+
+        Raises:
+            ChildNotFound, ChildRunning, ChildRestarting: it is not there, or not stopped.
+            StartError: it could not be started.
+        """
+        return _started(await self.ref.ask(RestartChild(_id(spec)), timeout=None))
+
+    async def terminate_child(self, spec: Child[Any] | str, /) -> None:
+        """Stop a child, and keep its specification unless it is temporary; a stopped child is fine.
+
+        Raises:
+            ChildNotFound: there is no such child.
+        """
+        await self.ref.ask(TerminateChild(_id(spec)), timeout=None)
+
+    async def delete_child(self, spec: Child[Any] | str, /) -> None:
+        """Drop the specification of a stopped child.
+
+        Raises:
+            ChildNotFound, ChildRunning, ChildRestarting: it is not there, or not stopped.
+        """
+        await self.ref.ask(DeleteChild(_id(spec)), timeout=None)
+
+    async def which_children(self) -> tuple[ChildInfo, ...]:
+        """List the children in start order."""
+        return await self.ref.ask(WhichChildren(), timeout=None)
+
+    async def count_children(self) -> ChildCounts:
+        """Count the children."""
+        return await self.ref.ask(CountChildren(), timeout=None)
+
+    async def stop(self, *, timeout: float | None = None) -> None:
+        """Stop the children in reverse order, then the supervisor, and wait until all are gone."""
+        await self.ref.stop(SHUTDOWN, timeout=timeout)
+
+
+def _started(outcome: Ref[Any] | StartError) -> Ref[Any]:
+    if isinstance(outcome, StartError):
+        raise outcome
+    return outcome
+
+
+def _id(spec: Child[Any] | str) -> str:
+    return spec if isinstance(spec, str) else spec.id
