@@ -150,9 +150,9 @@ class Telling(Protocol[M]):
 
 
 @overload
-def on(taken: Callable[..., AskOf[M, R]], /) -> Handling[M, R]: ...
+def on(taken: Callable[..., AskOf[M, R]], /) -> Handling[M, R]: ...  # type: ignore[overload-overlap]
 @overload
-def on(taken: Callable[..., StreamOf[M, T]], /) -> Streaming[M, T]: ...
+def on(taken: Callable[..., StreamOf[M, T]], /) -> Streaming[M, T]: ...  # type: ignore[overload-overlap]
 @overload
 def on(taken: type[M], /) -> Telling[M]: ...
 def on(taken: Any, /) -> Any:

@@ -19,6 +19,8 @@ class Call(Wait):
 
     __slots__ = ("message", "seconds")
 
+    target: Cell | None
+
     def __init__(self, message: Any, cell: Cell | None, target: Cell) -> None:
         self.done = False
         self.cell = cell
@@ -30,6 +32,7 @@ class Call(Wait):
         self.seconds: float | None = None
 
     def expire(self) -> None:
+        """Nobody answered in time."""
         target = self.target_path
         self.fail(AskTimeout(target, type(self.message).__qualname__, self.seconds or 0.0))
 

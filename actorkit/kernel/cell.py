@@ -88,6 +88,7 @@ class RoomWait(Wait):
         self.owner = target
 
     def cancelled(self) -> None:
+        """The sender gave up: it leaves the queue at the door."""
         if self.owner.senders is not None and self in self.owner.senders:
             self.owner.senders.remove(self)
 
@@ -103,7 +104,7 @@ class Cell:
         "waiters", "waiting", "work",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - one line per slot
         self, runtime: Runtime, props: Props[Any], path: str, ref: Ref[Any], parent: Cell | None
     ) -> None:
         cls = props.cls

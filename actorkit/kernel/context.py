@@ -139,7 +139,7 @@ class Context(Generic[M]):
 
     def unlink(self, ref: Ref[Any], /, *, flush: bool = True) -> None:
         """Undo a link; no ``Exit`` from it arrives any more. ``flush`` removes one that waits in the mailbox."""
-        other = ref._cell  # noqa: SLF001
+        other = ref._cell
         self._cell.runtime.relations.unlink(self._cell, other)
         if flush:
             self._flush(
@@ -154,7 +154,7 @@ class Context(Generic[M]):
         To end the actor itself, hooks skipped, send it to ``ctx.self``.
         """
         if not self._cell.fenced():
-            ref._cell.exit_signal(self._cell, self._cell.ref, reason, linked=False)  # noqa: SLF001
+            ref._cell.exit_signal(self._cell, self._cell.ref, reason, linked=False)
 
     # Time --------------------------------------------------------------------------------------------------------
 
@@ -185,7 +185,7 @@ class Context(Generic[M]):
         await wait
 
     def start_soon(
-        self, function: Callable[[Unpack[Ts]], Awaitable[object]], /, *args: Unpack[Ts]
+        self, function: Callable[[Unpack[Ts]], Awaitable[object]], /, *args: *Ts
     ) -> None:
         """Run an async function in the background; it belongs to the actor and is cancelled when the actor ends.
 
@@ -200,8 +200,7 @@ class Context(Generic[M]):
         """Handle ``message`` next, before everything that waits (OTP's ``handle_continue``)."""
         cell = self._living()
         cell.runtime.sent += 1
-        position = sum(1 for item in _head(cell.queue))
-        cell.queue.insert(position, Next(message))
+        cell.queue.insert(len(_head(cell.queue)), Next(message))
         cell.wake()
 
     def stop(self, reason: ExitReason = NORMAL, /) -> None:
@@ -219,7 +218,7 @@ class Context(Generic[M]):
             limit: seconds it may take to end in good order before it is killed; None waits for ever.
             kill: kill it at once.
         """
-        return await self._cell.runtime.stop(ref._cell, SHUTDOWN, limit=limit, kill=kill)  # noqa: SLF001
+        return await self._cell.runtime.stop(ref._cell, SHUTDOWN, limit=limit, kill=kill)
 
     async def stop_children(
         self, refs: Sequence[Ref[Any]], /, *, limit: float | None, kill: bool = False

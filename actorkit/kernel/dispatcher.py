@@ -56,7 +56,7 @@ _MASK = RING - 1
 
 @trio.lowlevel.disable_ki_protection
 @types.coroutine
-def live(cell: Cell) -> Generator[Any, Any, None]:
+def live(cell: Cell) -> Generator[Any, Any, None]:  # noqa: C901, PLR0912, PLR0915 - every call costs
     """The life of one actor, stepped by carriers inside the cell's context."""
     queue = cell.queue
     popleft = queue.popleft
@@ -132,9 +132,9 @@ def live(cell: Cell) -> Generator[Any, Any, None]:
         reason = stop.reason
     except GeneratorExit:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the one place where a crash becomes an exit reason
         reason = crash_of(error, item)
-    except BaseException as error:  # our ActorExit, trio's Cancelled, KeyboardInterrupt
+    except BaseException as error:  # noqa: BLE001 - our ActorExit, trio's Cancelled, KeyboardInterrupt
         reason = broken_off(cell, error, item)
     cell.handled = max(seq, cell.handled)
     if cell.pinned and cell.doomed is None:
@@ -215,16 +215,15 @@ class Dispatcher:
         with trio.CancelScope() as scope:
             carrier = Carrier(task, scope)
             self.awake = True
-            while not scope.cancel_called:
+            while True:
                 stuck = self.turn(carrier)
                 self._runtime.clock.stamp()
                 if stuck is not None:
                     await self._pin(carrier, *stuck)
                     if scope.cancel_called:
                         break
-                    if self.awake:  # another carrier serves the queue
-                        if not await self._rest(task):
-                            return
+                    if self.awake and not await self._rest(task):
+                        return  # another carrier serves the queue
                     self.awake = True
                 elif self.ready:
                     await trio.lowlevel.cancel_shielded_checkpoint()

@@ -41,6 +41,7 @@ class StopWait(Wait):
         self.seconds = seconds
 
     def expire(self) -> None:
+        """The one who waits is told; the actor still ends when it gets to it."""
         self.fail(
             TimeoutError(f"{self.path} has not ended within {self.seconds:g} s; it still will")
         )
@@ -247,12 +248,14 @@ class CountingRef(Ref[M_contra]):
     __slots__ = ()
 
     def tell(self, message: M_contra, /) -> None:
+        """Count, and tell."""
         self._cell.runtime.sent += 1
         super().tell(message)
 
     async def ask(
         self, message: AskOf[M_contra, R], /, *, timeout: float | None = DEFAULT_TIMEOUT
     ) -> R:
+        """Count, and ask."""
         runtime = self._cell.runtime
         runtime.sent += 1
         try:
@@ -284,7 +287,9 @@ class NamedRef(Ref[M_contra]):
         return f"Ref(name={self._name!r})"
 
 
-class CountingNamedRef(NamedRef[M_contra], CountingRef[M_contra]):
+class CountingNamedRef(  # pyright: ignore[reportIncompatibleVariableOverride] - NamedRef's wins
+    NamedRef[M_contra], CountingRef[M_contra]
+):
     """A reference by name that counts what is sent."""
 
     __slots__ = ()

@@ -7,6 +7,8 @@ the data an actor holds.
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -141,7 +143,8 @@ class LogReporter:
         self._logger = logger
         self._seen: Counter[tuple[str, ...]] = Counter()
 
-    def __call__(self, event: object) -> None:
+    def __call__(self, event: object) -> None:  # noqa: C901 - one case per event
+        """Log one event, if it is worth a line."""
         match event:
             case Stopped(report=CrashReport() as report):
                 self.log("error", "actor crashed", **attrs.asdict(report, recurse=False))
@@ -237,10 +240,7 @@ class LogReporter:
 
 def default_logger() -> Any:
     """The program's structlog configuration if it has one; else warnings and worse, on stderr."""
-    import logging
-    import sys
-
-    import structlog
+    import structlog  # noqa: PLC0415 - it loads rich; most programs never log a thing
 
     if structlog.is_configured():
         return structlog.get_logger("actorkit")

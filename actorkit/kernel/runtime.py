@@ -75,6 +75,7 @@ class StartWait(Wait):
         self.seconds: float | None = None
 
     def expire(self) -> None:
+        """It took too long: the actor is killed, and whoever waits is told once it is gone."""
         starting, seconds = self.starting, self.seconds or 0.0
         if starting.state in (State.NEW, State.STARTING):
             if starting.waiters is not None and self in starting.waiters:
@@ -516,6 +517,7 @@ class EndWait(Wait):
     __slots__ = ()
 
     def expire(self) -> None:
+        """It took too long to end in good order."""
         if self.target is not None:
             self.target.doom(KILLED)
 

@@ -28,6 +28,7 @@ class ItemWait(Wait):
         self.call = call
 
     def expire(self) -> None:
+        """The next item took too long: the reader is told, and the producer that nobody reads."""
         call = self.call
         error = AskTimeout(call.path, type(call.message).__qualname__, call.seconds or 0.0)
         call.abandon()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack
 
@@ -49,7 +49,9 @@ INSPECTION_TIMEOUT = 5.0
 class Startable(Protocol[H_co]):
     """Something ``system.start`` can start, such as what ``supervise`` returns; it gives a handle."""
 
-    def start_on(self, system: System, name: str | None) -> Awaitable[H_co]: ...
+    def start_on(self, system: System, name: str | None) -> Awaitable[H_co]:
+        """Start it at the top of ``system`` and return its handle."""
+        ...
 
 
 @attrs.frozen(slots=True)
@@ -147,7 +149,7 @@ class System:
 
     def exit(self, ref: Ref[Any], reason: ExitReason, /) -> None:
         """Send an exit signal from outside: the actor ends of it, or gets an ``Exit`` if it traps them."""
-        ref._cell.exit_signal(None, ref, reason, linked=False)  # noqa: SLF001
+        ref._cell.exit_signal(None, ref, reason, linked=False)
 
     # Looking in --------------------------------------------------------------------------------------------------
 
@@ -251,12 +253,13 @@ class TimedInspection(Inspection):
     __slots__ = ()
 
     def expire(self) -> None:
+        """The actor did not get to it."""
         path = self.target.path if self.target is not None else "the actor"
         self.fail(TimeoutError(f"{path} did not get to the inspection in time"))
 
 
 def _living(ref: Ref[Any]) -> Cell:
-    cell = ref._cell  # noqa: SLF001
+    cell = ref._cell
     if cell.state in (State.DEAD, State.NEW):
         raise died(cell.path, cell.reason or NO_ACTOR)
     return cell
@@ -270,8 +273,8 @@ async def open_system(
     redact: Redact | None = None,
     watchdog: float | None = 1.0,
     audit: bool = False,
-) -> AsyncIterator[System]:
-    """Open an actor system for the time of a block: ``async with open_system() as system:``.
+) -> AsyncGenerator[System]:
+    """Open an actor system for the time of an ``async with`` block, and give it as a ``System``.
 
     At the end of the block, or when it is cancelled or raises, all actors are stopped in good order.
 
@@ -357,9 +360,7 @@ class _Engine:
             raise failure
 
 
-def run(
-    main: Callable[[System, Unpack[Ts]], Awaitable[R]], /, *args: Unpack[Ts], **options: Any
-) -> R:
+def run(main: Callable[[System, Unpack[Ts]], Awaitable[R]], /, *args: *Ts, **options: Any) -> R:
     """Open a system, run ``main(system, *args)`` in it, and shut down in good order; Ctrl-C does so too.
 
     Args:

@@ -27,12 +27,15 @@ class Sleep(Wait):
         self.timer: TimerHandle | None = None
 
     def expire(self) -> None:
+        """The moment has come."""
         self.resolve(None)
 
     def due(self, _: float) -> None:
+        """The moment has come."""
         self.resolve(None)
 
     def cancelled(self) -> None:
+        """Nobody waits for that moment any more."""
         if self.timer is not None:
             self.timer.cancel()
 

@@ -86,7 +86,9 @@ class Pending(Protocol):
 
     done: bool
 
-    def expire(self) -> None: ...
+    def expire(self) -> None:
+        """Its time is over."""
+        ...
 
 
 L = TypeVar("L", bound=Pending)
@@ -137,6 +139,7 @@ class Lane(Generic[L]):
         return [ask for ask in late if not ask.done]
 
     def next_deadline(self) -> float:
+        """The earliest deadline; infinity if nothing waits."""
         return self.stamped[0][0] if self.stamped else math.inf
 
 

@@ -57,9 +57,7 @@ def vocabulary(cls: type, root: type) -> tuple[type, ...] | None:
 
 def _argument(cls: type, root: type, bound: Mapping[Any, Any]) -> Any:
     """Follow ``cls``'s bases up to ``root[X]`` and return X, with type variables replaced on the way."""
-    for base in (
-        types.get_original_bases(cls) if hasattr(types, "get_original_bases") else _bases(cls)
-    ):
+    for base in _bases(cls):
         origin = typing.get_origin(base) or base
         if not (isinstance(origin, type) and issubclass(origin, root)):
             continue

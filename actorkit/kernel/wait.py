@@ -75,7 +75,7 @@ def direct_cell() -> Cell | None:
     if me is not None:
         carrier = me.carrier
         task = trio.lowlevel.current_task()
-        if task is carrier.task and task._cancel_status is carrier.base:  # noqa: SLF001
+        if task is carrier.task and task._cancel_status is carrier.base:
             found: Cell = me
             return found
     return None
@@ -144,8 +144,11 @@ class Wait:
     async def _on_trio(self) -> None:
         me = CURRENT.get()
         if me is not None and type(me) is not Work:  # background work is cancelled by its scope
-            cell: Cell = me
-            cell.check_alive(me)
+            try:
+                me.check_alive(me)
+            except ActorExit:
+                self._abort(None)
+                raise
         self.task = trio.lowlevel.current_task()
         with _scoped(me, self):
             await trio.lowlevel.wait_task_rescheduled(self._abort)

@@ -58,7 +58,7 @@ class Watchdog:
                 self._report(cell.path, _message_type(cell), self._limit)
 
     def _report(self, path: str, message_type: str, seconds: float) -> None:
-        frame = sys._current_frames().get(self._watched)  # noqa: SLF001 - the only way to see another thread's stack
+        frame = sys._current_frames().get(self._watched)
         stack = "".join(traceback.format_stack(frame)[-12:]) if frame is not None else ""
         event = Stalled(path, message_type, seconds, stack)
         try:

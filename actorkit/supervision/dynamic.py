@@ -110,7 +110,9 @@ class DynamicSupervisor(Actor[DynamicMessage]):
         refs = [self.ctx.seat(place.segment).ref for place in places]
         for ref in refs:
             self.ctx.unlink(ref)
-        reasons = await self.ctx.stop_children(refs, limit=self.template.limit, kill=self.template.kills)
+        reasons = await self.ctx.stop_children(
+            refs, limit=self.template.limit, kill=self.template.kills
+        )
         for place, actual in zip(places, reasons, strict=True):
             self._report_shutdown(place, actual)
 
@@ -129,7 +131,9 @@ class DynamicSupervisor(Actor[DynamicMessage]):
         if template.restart == "permanent" or not orderly(exit.reason):
             self.ctx.events.emit(ChildTerminated(self.ctx.path, self._offender(place), exit.reason))
         if wants_restart(template.restart, orderly(exit.reason)):
-            place.streak = place.streak + 1 if self.ctx.now() - place.since <= self.flags.within else 1
+            place.streak = (
+                place.streak + 1 if self.ctx.now() - place.since <= self.flags.within else 1
+            )
             await self._restart(place, first=True)
         else:
             self._forget(place)
@@ -163,13 +167,19 @@ class DynamicSupervisor(Actor[DynamicMessage]):
 
     def _give_up(self, place: Place) -> None:
         flags = self.flags
-        self.ctx.events.emit(GaveUp(self.ctx.path, self._offender(place), flags.max_restarts, flags.within))
-        self.ctx.stop(Shutdown(f"more than {flags.max_restarts} restarts within {flags.within:g} s"))
+        self.ctx.events.emit(
+            GaveUp(self.ctx.path, self._offender(place), flags.max_restarts, flags.within)
+        )
+        self.ctx.stop(
+            Shutdown(f"more than {flags.max_restarts} restarts within {flags.within:g} s")
+        )
 
     async def _start(self, place: Place) -> Ref[Any]:
         seat = self.ctx.seat(place.segment)
         try:
-            ref = await self.ctx.start_in(seat, place.props, start_timeout=self.template.start_timeout)
+            ref = await self.ctx.start_in(
+                seat, place.props, start_timeout=self.template.start_timeout
+            )
         except StartIgnored:
             raise
         except StartError as error:
@@ -190,14 +200,18 @@ class DynamicSupervisor(Actor[DynamicMessage]):
         template = self.template
         limit = "kill" if template.kills else str(template.limit)
         actor = template.props.cls.__qualname__
-        return Offender(place.segment, f"{self.ctx.path}/{place.segment}", actor, template.restart, False, limit)
+        return Offender(
+            place.segment, f"{self.ctx.path}/{place.segment}", actor, template.restart, False, limit
+        )
 
     @on(StartDynamic)
     async def start_child(self, msg: StartDynamic) -> Ref[Any] | StartError:
         """Start a child."""
         if self.max_children is not None and len(self.places) >= self.max_children:
             raise TooManyChildren(self.ctx.path, self.max_children)
-        place = Place(f"{self.template.id}-{self._next}", self.template.props.with_arguments(*msg.args))
+        place = Place(
+            f"{self.template.id}-{self._next}", self.template.props.with_arguments(*msg.args)
+        )
         self._next += 1
         self.places[place.segment] = place
         try:
@@ -209,20 +223,26 @@ class DynamicSupervisor(Actor[DynamicMessage]):
     @on(TerminateDynamic)
     async def terminate_child(self, msg: TerminateDynamic) -> None:
         """Stop a child."""
-        place = next((p for p in self.places.values() if self.ctx.seat(p.segment).ref is msg.ref), None)
+        place = next(
+            (p for p in self.places.values() if self.ctx.seat(p.segment).ref is msg.ref), None
+        )
         if place is None:
             raise ChildNotFound(self.ctx.path, msg.ref.path)
         if place.address is not None:
             self.at.pop(place.address, None)
             self.ctx.unlink(msg.ref)
-            actual = await self.ctx.stop_child(msg.ref, limit=self.template.limit, kill=self.template.kills)
+            actual = await self.ctx.stop_child(
+                msg.ref, limit=self.template.limit, kill=self.template.kills
+            )
             self._report_shutdown(place, actual)
         self._forget(place)
 
     @on(ListDynamic)
     def which_children(self, msg: ListDynamic) -> tuple[Ref[Any], ...]:
         """List the children that run."""
-        return tuple(self.ctx.seat(p.segment).ref for p in self.places.values() if p.address is not None)
+        return tuple(
+            self.ctx.seat(p.segment).ref for p in self.places.values() if p.address is not None
+        )
 
     @on(CountDynamic)
     def count_children(self, msg: CountDynamic) -> ChildCounts:
@@ -269,7 +289,9 @@ def supervise_dynamic(
     if template.significant:
         raise SpecError("a dynamic supervisor's template is not significant")
     if template.name is not None:
-        raise SpecError(f"a template has no name, for only one of its children could hold it; got {template.name!r}")
+        raise SpecError(
+            f"a template has no name, for only one of its children could hold it; got {template.name!r}"
+        )
     if max_children is not None and (type(max_children) is not int or max_children < 1):
         raise SpecError(f"max_children is a number from 1 up, or None, got {max_children!r}")
     return DynamicProps(DynamicSupervisor, (flags, template, max_children))
@@ -322,4 +344,3 @@ class DynamicRef(Generic[M]):
     async def stop(self, *, timeout: float | None = None) -> None:
         """Stop all children and the supervisor, and wait until they are gone."""
         await self.ref.stop(SHUTDOWN, timeout=timeout)
-

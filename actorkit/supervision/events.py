@@ -86,7 +86,11 @@ class GaveUp:
     def as_log(self) -> Record:
         """Level, text and fields of its log record."""
         fields = {"supervisor": self.supervisor, **attrs.asdict(self.child)}
-        return "error", "supervisor gave up", {**fields, "restarts": self.restarts, "within": self.within}
+        return (
+            "error",
+            "supervisor gave up",
+            {**fields, "restarts": self.restarts, "within": self.within},
+        )
 
 
 def _report(text: str, supervisor: str, child: Offender, reason: ExitReason) -> Record:

@@ -127,12 +127,15 @@ def mark(plan: Plan, ids: Iterable[str], status: ChildStatus) -> Plan:
 def started(plan: Plan, child: str, now: float) -> Plan:
     """A child runs."""
     children = tuple(
-        attrs.evolve(r, status=ChildStatus.RUNNING, since=now) if r.id == child else r for r in plan.children
+        attrs.evolve(r, status=ChildStatus.RUNNING, since=now) if r.id == child else r
+        for r in plan.children
     )
     return attrs.evolve(plan, children=children)
 
 
-def restart_allowed(restarts: tuple[float, ...], flags: Flags, now: float) -> tuple[tuple[float, ...], bool]:
+def restart_allowed(
+    restarts: tuple[float, ...], flags: Flags, now: float
+) -> tuple[tuple[float, ...], bool]:
     """Add one restart to the window, and tell whether it is still within the limit.
 
     Both edges of the window count: with ``max_restarts`` restarts no older than ``within``, one more is too many.

@@ -51,7 +51,9 @@ def _check_shutdown(value: object) -> None:
     if value is None or value == "kill":
         return
     if not _is_number(value) or value < 0:  # type: ignore[operator]
-        raise SpecError(f'Child shutdown is seconds from 0 up, math.inf, "kill" or None, got {value!r}')
+        raise SpecError(
+            f'Child shutdown is seconds from 0 up, math.inf, "kill" or None, got {value!r}'
+        )
 
 
 def _check_start_timeout(value: object) -> None:
@@ -156,7 +158,7 @@ class Flags:
             raise SpecError(f"within is seconds above 0, got {self.within!r}")
         _one_of("auto_shutdown", self.auto_shutdown, _AUTO_SHUTDOWNS)
         if self.backoff is not None and not isinstance(self.backoff, Backoff):
-            raise SpecError(f"backoff is a Backoff or None, got {self.backoff!r}")  # type: ignore[unreachable]
+            raise SpecError(f"backoff is a Backoff or None, got {self.backoff!r}")
 
 
 def check_child(flags: Flags, child: object) -> None:

@@ -19,7 +19,16 @@ from actorkit.errors import (
     Stop,
 )
 from actorkit.kernel.actor import Actor, Props, on
-from actorkit.kernel.exits import SHUTDOWN, Exit, ExitReason, Failed, Killed, Normal, Shutdown, orderly
+from actorkit.kernel.exits import (
+    SHUTDOWN,
+    Exit,
+    ExitReason,
+    Failed,
+    Killed,
+    Normal,
+    Shutdown,
+    orderly,
+)
 from actorkit.kernel.message import Request, message
 from actorkit.kernel.ref import Ref
 from actorkit.kernel.seat import Seat
@@ -34,7 +43,15 @@ from actorkit.supervision.events import (
     Offender,
 )
 from actorkit.supervision.plan import ChildStatus, Plan, Record
-from actorkit.supervision.spec import AutoShutdown, Backoff, Child, Flags, Strategy, check_child, check_children
+from actorkit.supervision.spec import (
+    AutoShutdown,
+    Backoff,
+    Child,
+    Flags,
+    Strategy,
+    check_child,
+    check_children,
+)
 
 M = TypeVar("M")
 
@@ -105,7 +122,15 @@ class RetryChild:
     id: str
 
 
-SupervisorMessage = StartChild | TerminateChild | RestartChild | DeleteChild | WhichChildren | CountChildren | RetryChild
+SupervisorMessage = (
+    StartChild
+    | TerminateChild
+    | RestartChild
+    | DeleteChild
+    | WhichChildren
+    | CountChildren
+    | RetryChild
+)
 
 
 class Supervisor(Actor[SupervisorMessage]):
@@ -143,7 +168,9 @@ class Supervisor(Actor[SupervisorMessage]):
             return
         if child.restart == "permanent" or not orderly(exit.reason):
             self.ctx.events.emit(ChildTerminated(self.ctx.path, self._offender(child), exit.reason))
-        outcome = planning.died(self.plan, child.id, orderly(exit.reason), self.ctx.now(), random.random)
+        outcome = planning.died(
+            self.plan, child.id, orderly(exit.reason), self.ctx.now(), random.random
+        )
         await self._carry_out(outcome, child)
         record = self.plan.find(child.id)
         if record is not None and record.status is ChildStatus.STOPPED:
@@ -186,8 +213,12 @@ class Supervisor(Actor[SupervisorMessage]):
 
     def _give_up(self, child: Child[Any]) -> None:
         flags = self.plan.flags
-        self.ctx.events.emit(GaveUp(self.ctx.path, self._offender(child), flags.max_restarts, flags.within))
-        self.ctx.stop(Shutdown(f"more than {flags.max_restarts} restarts within {flags.within:g} s"))
+        self.ctx.events.emit(
+            GaveUp(self.ctx.path, self._offender(child), flags.max_restarts, flags.within)
+        )
+        self.ctx.stop(
+            Shutdown(f"more than {flags.max_restarts} restarts within {flags.within:g} s")
+        )
 
     # Children ----------------------------------------------------------------------------------------------------
 
@@ -202,7 +233,9 @@ class Supervisor(Actor[SupervisorMessage]):
         """Start a child in its seat; one that declines is left stopped."""
         seat = self._seat(child)
         try:
-            ref = await self.ctx.start_in(seat, child.props, name=child.name, start_timeout=child.start_timeout)
+            ref = await self.ctx.start_in(
+                seat, child.props, name=child.name, start_timeout=child.start_timeout
+            )
         except StartIgnored:
             self._declined(child)
             return seat.ref
@@ -331,7 +364,13 @@ class Supervisor(Actor[SupervisorMessage]):
     def which_children(self, msg: WhichChildren) -> tuple[ChildInfo, ...]:
         """List the children."""
         return tuple(
-            ChildInfo(r.id, self._seat(self.specs[r.id]).ref, r.status, r.restart, _is_tree(self.specs[r.id]))
+            ChildInfo(
+                r.id,
+                self._seat(self.specs[r.id]).ref,
+                r.status,
+                r.restart,
+                _is_tree(self.specs[r.id]),
+            )
             for r in self.plan.children
         )
 
@@ -400,7 +439,11 @@ def supervise(
         SpecError: a value is wrong; nothing was started.
     """
     flags = Flags(
-        strategy=strategy, max_restarts=max_restarts, within=within, auto_shutdown=auto_shutdown, backoff=backoff
+        strategy=strategy,
+        max_restarts=max_restarts,
+        within=within,
+        auto_shutdown=auto_shutdown,
+        backoff=backoff,
     )
     check_children(flags, children)
     return SupervisorProps(Supervisor, (flags, children))

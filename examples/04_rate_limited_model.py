@@ -1,0 +1,68 @@
+"""A crew that shares one slow model: an actor is a rate limit, and ``send`` carries its pace upstream.
+
+The model answers one prompt at a time, half a second each: no lock and no token bucket, since an actor handles
+one message at a time anyway. Two analysts ask it; their mailboxes hold two pages each. The scout finds pages
+much faster than that, and hands them over with ``await analyst.send(page)``, which waits while there is no room.
+So the scout is slowed down to the model's pace, and memory stays flat however many pages there are.
+
+The half seconds pass in virtual time: the clock jumps whenever nothing can go on without it.
+"""
+
+from __future__ import annotations
+
+import trio
+from trio.testing import MockClock
+
+import actorkit as ak
+
+
+@ak.message
+class Complete(ak.Request[str]):
+    prompt: str
+
+
+class Model(ak.Actor[Complete]):
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    @ak.on(Complete)
+    async def complete(self, msg: Complete) -> str:
+        await self.ctx.sleep(self.seconds)  # here a real client would await its HTTP request
+        return msg.prompt.upper()
+
+
+@ak.message
+class Page:
+    number: int
+
+
+class Analyst(ak.Actor[Page]):
+    mailbox = ak.Mailbox(capacity=2)
+
+    def __init__(self, model: ak.Ref[Complete]) -> None:
+        self.model = model
+
+    @ak.on(Page)
+    async def read(self, page: Page) -> None:
+        summary = await self.model.ask(Complete(f"page {page.number}"), timeout=60.0)
+        print(f"{self.ctx.now():4.1f}s {self.ctx.path} has {summary}")
+
+
+async def main() -> None:
+    async with ak.open_system() as system:
+        model = await system.spawn(ak.props(Model, 0.5), name="model")
+        crew = [
+            await system.spawn(ak.props(Analyst, model), name=name) for name in ("ann", "bob")
+        ]
+        longest = 0
+        for number in range(1, 11):
+            analyst = crew[number % 2]
+            await analyst.send(Page(number))
+            longest = max(longest, system.statistics(analyst).waiting)
+        print(f"the scout was held back: {system.now() > 3}; longest queue: {longest} pages")
+        for analyst in crew:
+            await system.state_of(analyst, timeout=60.0)  # a barrier: all sent before is handled
+
+
+if __name__ == "__main__":
+    trio.run(main, clock=MockClock(autojump_threshold=0))
