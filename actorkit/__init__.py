@@ -72,6 +72,7 @@ from actorkit.kernel.exits import (
 from actorkit.kernel.inspection import Branch, Statistics, Status
 from actorkit.kernel.mailbox import Mailbox
 from actorkit.kernel.message import AskOf, Request, StreamOf, StreamRequest, message
+from actorkit.kernel.portal import Portal, open_portal
 from actorkit.kernel.ref import Ref
 from actorkit.kernel.registry import Key
 from actorkit.kernel.report import CrashReport
@@ -150,6 +151,7 @@ __all__ = [
     "Normal",
     "ObserverFailed",
     "Offender",
+    "Portal",
     "Props",
     "Ref",
     "Refused",
@@ -184,6 +186,7 @@ __all__ = [
     "ZombieFenced",
     "message",
     "on",
+    "open_portal",
     "open_system",
     "props",
     "run",
