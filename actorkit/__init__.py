@@ -11,6 +11,10 @@ How this package is laid out, from the ground up:
 Everything public is exported here, once. ``import actorkit as ak`` is the usual form.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from actorkit.errors import (
     ActorDied,
     ActorkitError,
@@ -49,6 +53,8 @@ from actorkit.kernel.events import (
     Events,
     HighWater,
     ObserverFailed,
+    Progress,
+    Report,
     Stalled,
     Started,
     StartFailure,
@@ -72,7 +78,6 @@ from actorkit.kernel.exits import (
 from actorkit.kernel.inspection import Branch, Statistics, Status
 from actorkit.kernel.mailbox import Mailbox
 from actorkit.kernel.message import AskOf, Request, StreamOf, StreamRequest, message
-from actorkit.kernel.portal import Portal, open_portal
 from actorkit.kernel.ref import Ref
 from actorkit.kernel.registry import Key
 from actorkit.kernel.report import CrashReport
@@ -97,6 +102,9 @@ from actorkit.supervision.supervisor import (
     SupervisorRef,
     supervise,
 )
+
+if TYPE_CHECKING:
+    from actorkit.kernel.portal import Portal, open_portal
 
 __all__ = [
     "Actor",
@@ -152,11 +160,13 @@ __all__ = [
     "ObserverFailed",
     "Offender",
     "Portal",
+    "Progress",
     "Props",
     "Ref",
     "Refused",
     "Reply",
     "ReplyStream",
+    "Report",
     "Request",
     "Shutdown",
     "SpecError",
@@ -193,3 +203,17 @@ __all__ = [
     "supervise",
     "supervise_dynamic",
 ]
+
+_LAZY = ("Portal", "open_portal")  # they bring asyncio along, which most programs never use
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from actorkit.kernel import portal  # noqa: PLC0415
+
+        return getattr(portal, name)
+    raise AttributeError(f"module 'actorkit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -51,9 +51,7 @@ class Analyst(ak.Actor[Page]):
 async def main() -> None:
     async with ak.open_system() as system:
         model = await system.spawn(ak.props(Model, 0.5), name="model")
-        crew = [
-            await system.spawn(ak.props(Analyst, model), name=name) for name in ("ann", "bob")
-        ]
+        crew = [await system.spawn(ak.props(Analyst, model), name=name) for name in ("ann", "bob")]
         longest = 0
         for number in range(1, 11):
             analyst = crew[number % 2]
@@ -66,3 +64,16 @@ async def main() -> None:
 
 if __name__ == "__main__":
     trio.run(main, clock=MockClock(autojump_threshold=0))
+
+# Output:
+# 0.5s /bob has PAGE 1
+#  1.0s /ann has PAGE 2
+#  1.5s /bob has PAGE 3
+#  2.0s /ann has PAGE 4
+#  2.5s /bob has PAGE 5
+#  3.0s /ann has PAGE 6
+#  3.5s /bob has PAGE 7
+#  4.0s /ann has PAGE 8
+# the scout was held back: True; longest queue: 2 pages
+#  4.5s /bob has PAGE 9
+#  5.0s /ann has PAGE 10

@@ -65,3 +65,18 @@ async def main() -> None:
 
 if __name__ == "__main__":
     trio.run(main, clock=MockClock(autojump_threshold=0))
+
+# Output:
+# all of it:
+#   0.1s ONE
+#   0.2s MESSAGE
+#   0.3s AT
+#   0.4s A
+#   (the model made 5 tokens)
+#   0.5s TIME
+# until it says enough:
+#   THIS
+#   IS
+#   ENOUGH
+#   (the model made 4 tokens)
+# refused: 104 characters, 60 are allowed

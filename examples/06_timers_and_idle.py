@@ -85,3 +85,12 @@ async def main() -> None:
 
 if __name__ == "__main__":
     trio.run(main, clock=MockClock(autojump_threshold=0))
+
+# Output:
+# 1.0s beat
+#  1.5s heard 'hello'
+#  2.0s beat
+#  2.5s quiet now; 7.5 s are left
+#  4.5s nobody speaks any more
+#  4.5s goodbye (normal)
+# it ended: normal

@@ -27,7 +27,16 @@ from actorkit.kernel.exits import KILLED, Crashed, Down, Exit, ExitReason, Norma
 from actorkit.kernel.mailbox import Admission, Mailbox, admission, next_threshold
 from actorkit.kernel.message import shortened
 from actorkit.kernel.stream import StreamCall
-from actorkit.kernel.wait import CURRENT, NOBODY, ZOMBIES, ActorExit, Carrier, Sentinel, Wait
+from actorkit.kernel.wait import (
+    CURRENT,
+    NOBODY,
+    PARK,
+    ZOMBIES,
+    ActorExit,
+    Carrier,
+    Sentinel,
+    Wait,
+)
 
 if TYPE_CHECKING:
     from actorkit.kernel.actor import Actor, Props
@@ -38,7 +47,6 @@ if TYPE_CHECKING:
 
 ATTENTION = Sentinel("ATTENTION")
 RING = 8
-_UNWIND_LIMIT = 100
 
 
 class State(IntEnum):
@@ -360,12 +368,14 @@ class Cell:
     def doom(self, reason: ExitReason) -> None:
         """End this actor at once: the first call decides the reason.
 
-        Between messages it is buried here. A parked handler is unwound here. One that waits on trio has its carrier
-        cancelled and is fenced until it has unwound; so is one whose own code is what called.
+        Between messages it is buried here. A handler in the midst of its work is fenced until it has unwound: a parked
+        one is resumed to end, one that waits on trio has its carrier cancelled, and one whose own code is what called
+        goes on until it next awaits or returns.
         """
         if self.state is State.DEAD or self.doomed is not None:
             return
         self.doomed = reason
+        gen = self.gen
         if self.running:
             self.carrier = NOBODY
             self._fence()
@@ -376,8 +386,12 @@ class Cell:
             if scope is not None:
                 scope.cancel()
             self.runtime.watch_zombie(self)
-        else:
+        elif gen is not None and gen.gi_yieldfrom is not None:
+            self._fence()
             self._unwind_parked()
+        else:  # at rest between messages, or not begun: nothing of the user's to unwind
+            if gen is not None:
+                gen.close()
             self.bury(reason)
 
     def _fence(self) -> None:
@@ -389,25 +403,23 @@ class Cell:
         self.uncounted += 1
 
     def _unwind_parked(self) -> None:
-        """Throw into the generator until it ends; its ``finally`` blocks run, but whatever they await fails."""
-        gen = self.gen
-        if gen is None or gen.gi_frame is None:
-            return
-        if isinstance(self.waiting, Wait):
-            self.waiting.done = True
-            self.waiting.cancelled()
-        if gen.gi_yieldfrom is None:  # resting between messages: nothing of the user's to unwind
-            gen.close()
-            return
-        ZOMBIES.add(self)
-        self.carrier = NOBODY
-        try:
-            for _ in range(_UNWIND_LIMIT):
-                if self.run(gen.throw, ActorExit()) is DEAD:
-                    return
-            self.runtime.stuck(self)
-        finally:
-            ZOMBIES.discard(self)
+        """Have a carrier throw into the handler: its ``finally`` blocks run, but whatever they await fails.
+
+        Not here and now: what they await of trio's would wait on the task of whoever called.
+        """
+        waiting, self.waiting = self.waiting, None
+        if isinstance(waiting, Wait):
+            waiting.done = True
+            waiting.cancelled()
+        self.step = self._throw
+        if self.suspended or isinstance(waiting, Wait):  # else it stands in the run queue already
+            self.suspended = False
+            self.push(self)
+
+    def _throw(self, _: Any) -> Any:
+        self.step = _resting
+        self.carrier = Carrier(None, self.carrier.scope)  # nothing it awaits is direct from now on
+        return DEAD if self.gen is None else self.gen.throw(ActorExit())
 
     def interrupt(self, reason: ExitReason) -> None:
         """End this actor in good order, but do not wait for what its handler waits for.
@@ -482,6 +494,11 @@ def is_mail(item: Any) -> bool:
     return not (
         kind is Sentinel or kind in _MAIL_ENVELOPES or getattr(kind, "__actorkit_signal__", False)
     )
+
+
+def _resting(_: Any) -> Any:
+    """What a carrier steps when the cell is being unwound and stood in the run queue twice."""
+    return PARK
 
 
 def _nothing(_: Any) -> Any:

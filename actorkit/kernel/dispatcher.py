@@ -37,7 +37,7 @@ from actorkit.kernel.life import (
     run_stopping,
     tell_other,
 )
-from actorkit.kernel.wait import NOBODY, PARK, ActorExit, Carrier, Sentinel
+from actorkit.kernel.wait import NOBODY, PARK, Carrier, Sentinel
 
 if TYPE_CHECKING:
     from actorkit.kernel.runtime import Runtime
@@ -256,7 +256,7 @@ class Dispatcher:
         cell.pinned = True
         self.pinned += 1
         try:
-            trap = await self._pump(cell, trap)
+            trap = await self._pump(carrier, cell, trap)
         finally:
             self.pinned -= 1
             cell.pinned = False
@@ -266,28 +266,24 @@ class Dispatcher:
             self.push(cell)
 
     @types.coroutine
-    def _pump(self, cell: Cell, trap: Any) -> Generator[Any, Any, Any]:
+    def _pump(self, carrier: Carrier, cell: Cell, trap: Any) -> Generator[Any, Any, Any]:
         """Forward traps to trio and what comes back to the cell, until the cell yields one of our sentinels."""
         gen = cell.gen
         if gen is None:
             return DEAD
-        send, throw, run = gen.send, gen.throw, cell.run
+        send, throw, run, scope = gen.send, gen.throw, cell.run, carrier.scope
         while True:
-            if cell.doomed is not None and not self._cancelled(cell):
-                trap = run(throw, ActorExit())
+            if cell.doomed is not None and scope is not None and not scope.cancel_called:
+                scope.cancel()  # its own code doomed it, or it is being unwound
+                cell.runtime.watch_zombie(cell)
+            try:
+                value = yield trap
+            except BaseException as error:  # noqa: BLE001 - forwarded to the handler, whatever it is
+                trap = self._step(run, throw, error, cell)
             else:
-                try:
-                    value = yield trap
-                except BaseException as error:  # noqa: BLE001 - forwarded to the handler, whatever it is
-                    trap = self._step(run, throw, error, cell)
-                else:
-                    trap = self._step(run, send, value, cell)
+                trap = self._step(run, send, value, cell)
             if type(trap) is Sentinel:
                 return trap
-
-    def _cancelled(self, cell: Cell) -> bool:
-        scope = cell.carrier.scope
-        return scope is not None and scope.cancel_called
 
     def _step(
         self, run: Callable[..., Any], step: Callable[[Any], Any], value: Any, cell: Cell

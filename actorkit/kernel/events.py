@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from actorkit.kernel.message import shortened
+
 if TYPE_CHECKING:
     from actorkit.kernel.address import Address
     from actorkit.kernel.exits import ExitReason
@@ -39,8 +41,31 @@ class DeadReason(StrEnum):
         return self is not DeadReason.LATE_REPLY
 
 
+LogRecord = tuple[str, str, dict[str, Any]]
+
+
+class Progress:
+    """Base of the events that tell of things going as they should."""
+
+    __slots__ = ()
+
+    def as_log(self) -> LogRecord:
+        """Level, text and fields of the event's log record."""
+        raise NotImplementedError
+
+
+class Report:
+    """Base of the events that a person should know of."""
+
+    __slots__ = ()
+
+    def as_log(self) -> LogRecord:
+        """Level, text and fields of the event's log record."""
+        raise NotImplementedError
+
+
 @attrs.frozen(slots=True)
-class DeadLetter:
+class DeadLetter(Report):
     """A message that was not handled, with the reason.
 
     Attributes:
@@ -53,49 +78,68 @@ class DeadLetter:
     path: str
     reason: DeadReason
 
+    def as_log(self) -> LogRecord:
+        """How the event is logged."""
+        fields = {"path": self.path, "reason": str(self.reason), "message": shortened(self.message)}
+        return "warning", "dead letter", fields
+
 
 @attrs.frozen(slots=True)
-class Started:
+class Started(Progress):
     """An actor is ready: its ``started`` hook has run."""
 
     path: str
     address: Address
     actor: str
 
+    def as_log(self) -> LogRecord:
+        """How the event is logged."""
+        return "debug", "actor started", {"path": self.path, "actor": self.actor}
+
 
 @attrs.frozen(slots=True)
-class Stopped:
-    """An actor is gone; everyone who watched it has been told.
-
-    Attributes:
-        report: for a crash, what a crash report needs (see ``report.CrashReport``); None otherwise.
-    """
+class Stopped(Progress):
+    """An actor is gone; everyone who watched it has been told. A crash has a ``CrashReport`` before this."""
 
     path: str
     address: Address
     actor: str
     reason: ExitReason
     handled: int
-    report: Any = None
+
+    def as_log(self) -> LogRecord:
+        """How the event is logged."""
+        return "debug", "actor stopped", {"path": self.path, "reason": str(self.reason)}
 
 
 @attrs.frozen(slots=True)
-class StartFailure:
+class StartFailure(Report):
     """An actor's constructor or ``started`` hook failed, so it never ran."""
 
     path: str
     actor: str
     reason: ExitReason
 
+    def as_log(self) -> LogRecord:
+        """How the event is logged."""
+        fields = {"path": self.path, "actor": self.actor, "reason": str(self.reason)}
+        trace = getattr(self.reason, "traceback", "")
+        return "error", "actor did not start", {**fields, "traceback": trace} if trace else fields
+
 
 @attrs.frozen(slots=True)
-class HighWater:
+class HighWater(Report):
     """A mailbox has reached its high-water mark."""
 
     path: str
     address: Address
     waiting: int
     capacity: int
+
+    def as_log(self) -> LogRecord:
+        """How the event is logged."""
+        fields = {"path": self.path, "waiting": self.waiting, "capacity": self.capacity}
+        return "warning", "mailbox is filling up", fields
 
 
 @attrs.frozen(slots=True)
@@ -107,7 +151,7 @@ class UnhandledMessage:
 
 
 @attrs.frozen(slots=True)
-class Stalled:
+class Stalled(Report):
     """A handler has kept the CPU, and with it the whole node, for ``seconds`` so far.
 
     Attributes:
@@ -119,21 +163,35 @@ class Stalled:
     seconds: float
     stack: str
 
+    def as_log(self) -> LogRecord:
+        """How the event is logged."""
+        fields = {"path": self.path, "handling": self.message_type, "seconds": self.seconds}
+        return "warning", "handler keeps the cpu", {**fields, "stack": self.stack}
+
 
 @attrs.frozen(slots=True)
-class ZombieFenced:
+class ZombieFenced(Report):
     """An actor was declared dead although its code could not be interrupted; what it still sends is dropped."""
 
     path: str
     address: Address
 
+    def as_log(self) -> LogRecord:
+        """How the event is logged."""
+        return "warning", "killed actor does not unwind; it is fenced", {"path": self.path}
+
 
 @attrs.frozen(slots=True)
-class ObserverFailed:
+class ObserverFailed(Report):
     """A subscriber raised and was removed."""
 
     observer: str
     error: str
+
+    def as_log(self) -> LogRecord:
+        """How the event is logged."""
+        fields = {"observer": self.observer, "error": self.error}
+        return "error", "observer failed and was removed", fields
 
 
 Observer = Callable[[Any], None]
@@ -142,33 +200,51 @@ Observer = Callable[[Any], None]
 class Events:
     """Where a system's events can be subscribed to."""
 
-    __slots__ = ("_observers",)
+    __slots__ = ("_observers", "_of_kind")
 
     def __init__(self) -> None:
-        self._observers: tuple[Observer, ...] = ()
+        self._observers: tuple[tuple[Observer, tuple[type, ...]], ...] = ()
+        self._of_kind: dict[type, tuple[Observer, ...]] = {}
 
-    @property
-    def wanted(self) -> bool:
-        """Whether anybody listens; ask before building an event that is costly to build."""
-        return bool(self._observers)
+    def wants(self, kind: type) -> bool:
+        """Whether anybody listens for events of this class: ask before building one."""
+        found = self._of_kind.get(kind)
+        return bool(found if found is not None else self._listeners(kind))
 
-    def subscribe(self, observer: Observer) -> Callable[[], None]:
-        """Call ``observer`` with every event from now on; returns a function that ends the subscription."""
-        self._observers = (*self._observers, observer)
+    def subscribe(self, observer: Observer, *kinds: type) -> Callable[[], None]:
+        """Call ``observer`` with every event from now on, or with those of the given classes only.
 
-        def unsubscribe() -> None:
-            self._observers = tuple(o for o in self._observers if o is not observer)
+        Returns a function that ends the subscription.
+        """
+        entry = (observer, kinds or (object,))
+        self._observers = (*self._observers, entry)
+        self._of_kind = {}
+        return lambda: self._remove(entry)
 
-        return unsubscribe
+    def _remove(self, entry: tuple[Observer, tuple[type, ...]]) -> None:
+        self._observers = tuple(o for o in self._observers if o is not entry)
+        self._of_kind = {}
+
+    def _listeners(self, kind: type) -> tuple[Observer, ...]:
+        found = tuple(o for o, kinds in self._observers if issubclass(kind, kinds))
+        self._of_kind[kind] = found
+        return found
 
     def emit(self, event: object) -> None:
         """Tell every subscriber of an event."""
-        for observer in self._observers:
+        kind = type(event)
+        listeners = self._of_kind.get(kind)
+        for observer in listeners if listeners is not None else self._listeners(kind):
             try:
                 observer(event)
             except Exception as error:  # noqa: BLE001 - an observer's failure must not reach the observed actor
-                self._observers = tuple(o for o in self._observers if o is not observer)
-                self.emit(ObserverFailed(repr(observer), f"{type(error).__name__}: {error}"))
+                self._drop(observer, error)
+
+    def _drop(self, observer: Observer, error: Exception) -> None:
+        for entry in self._observers:
+            if entry[0] is observer:
+                self._remove(entry)
+        self.emit(ObserverFailed(repr(observer), f"{type(error).__name__}: {error}"))
 
 
 class DeadLetters:

@@ -43,7 +43,7 @@ async def begin(cell: Cell) -> Actor[Any]:
     runtime = cell.runtime
     cell.started_at = runtime.clock.now()
     cell.ready = True
-    if runtime.events.wanted:
+    if runtime.events.wants(Started):
         runtime.events.emit(Started(cell.path, cell.address, type(actor).__qualname__))
     tell_waiters(cell)
     return actor

@@ -16,17 +16,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from actorkit.kernel.address import Address
-from actorkit.kernel.events import (
-    DeadLetter,
-    HighWater,
-    ObserverFailed,
-    Stalled,
-    Started,
-    StartFailure,
-    Stopped,
-    UnhandledMessage,
-    ZombieFenced,
-)
+from actorkit.kernel.events import DeadLetter, HighWater, LogRecord, Progress, Report
 from actorkit.kernel.exits import Crashed, Failed
 from actorkit.kernel.inspection import details_of
 from actorkit.kernel.message import shortened
@@ -40,7 +30,7 @@ STATE_ENTRIES = 20
 
 
 @attrs.frozen(slots=True)
-class CrashReport:
+class CrashReport(Report):
     """Why an actor crashed, for people.
 
     Attributes:
@@ -77,9 +67,15 @@ class CrashReport:
     handled: int
     traps_exits: bool
 
+    def as_log(self) -> LogRecord:
+        """How the event is logged."""
+        return "error", "actor crashed", attrs.asdict(self, recurse=False)
 
-def crash_report(cell: Cell, reason: Crashed) -> CrashReport:
+
+def crash_report(cell: Cell, reason: Crashed | Failed) -> CrashReport:
     """Write the report of a crash, before the cell is taken apart."""
+    if isinstance(reason, Failed):
+        reason = Crashed("Failed", reason.detail)
     caller = cell.call.cell if isinstance(cell.call, Wait) else None
     return CrashReport(
         path=cell.path,
@@ -129,8 +125,8 @@ _KINDS = 10_000
 class LogReporter:
     """An observer that logs what a person should know, through structlog.
 
-    Warnings: dead letters (the 1st, 10th, 100th ... of each kind, so a flood of them is no flood of lines), unhandled
-    messages, high-water marks, stalls, zombies. Errors: crashes. Progress is logged at level debug.
+    Warnings: dead letters and high-water marks (the 1st, 10th, 100th ... of each kind, so a flood of them is no flood of
+    lines), stalls, zombies. Errors: crashes, failed starts, what supervisors report. Progress has level debug.
 
     Args:
         redact: may change or drop fields before they are logged.
@@ -143,67 +139,18 @@ class LogReporter:
         self._logger = logger
         self._seen: Counter[tuple[str, ...]] = Counter()
 
-    def __call__(self, event: object) -> None:  # noqa: C901 - one case per event
+    def __call__(self, event: Report | Progress) -> None:
         """Log one event, if it is worth a line."""
+        level, text, fields = event.as_log()
         match event:
-            case Stopped(report=CrashReport() as report):
-                self.log("error", "actor crashed", **attrs.asdict(report, recurse=False))
-            case Stopped(path=path, reason=Failed() as reason):
-                self.log("error", "actor failed", path=path, reason=str(reason))
-            case Stopped(path=path, reason=reason):
-                self.log("debug", "actor stopped", path=path, reason=str(reason))
-            case Started(path=path, actor=actor):
-                self.log("debug", "actor started", path=path, actor=actor)
-            case StartFailure(path=path, actor=actor, reason=reason):
-                text = getattr(reason, "traceback", "")
-                self.log(
-                    "error",
-                    "actor did not start",
-                    path=path,
-                    actor=actor,
-                    reason=str(reason),
-                    traceback=text,
-                )
-            case DeadLetter():
-                self._dead_letter(event)
-            case HighWater():
-                self._high_water(event)
-            case Stalled(path=path, message_type=message_type, seconds=seconds, stack=stack):
-                self.log(
-                    "warning",
-                    "handler keeps the cpu",
-                    path=path,
-                    handling=message_type,
-                    seconds=seconds,
-                    stack=stack,
-                )
-            case ZombieFenced(path=path):
-                self.log("warning", "killed actor does not unwind; it is fenced", path=path)
-            case ObserverFailed(observer=observer, error=error):
-                self.log("error", "observer failed and was removed", observer=observer, error=error)
-            case UnhandledMessage():
-                pass  # its dead letter is logged
+            case DeadLetter(message=message, path=path, reason=reason):
+                fields["count"] = self._count(path, reason, type(message).__qualname__)
+            case HighWater(path=path):
+                fields["count"] = self._count(path, text, "")
             case _:
-                self.log_other(event)
-
-    def log_other(self, event: object) -> None:
-        """Log an event of another layer that says how it wants to be logged."""
-        describe = getattr(event, "as_log", None)
-        if describe is not None:
-            level, text, fields = describe()
+                pass
+        if fields.get("count", 1) in _WORTH_A_LINE:
             self.log(level, text, **fields)
-
-    def _high_water(self, event: HighWater) -> None:
-        count = self._count(event.path, "high water", "")
-        if count in _WORTH_A_LINE:
-            self.log(
-                "warning",
-                "mailbox is filling up",
-                path=event.path,
-                waiting=event.waiting,
-                capacity=event.capacity,
-                count=count,
-            )
 
     def _count(self, *kind: str) -> int:
         """How often this kind of thing has happened; kinds are forgotten when there are too many."""
@@ -211,18 +158,6 @@ class LogReporter:
             self._seen.clear()
         self._seen[kind] += 1
         return self._seen[kind]
-
-    def _dead_letter(self, letter: DeadLetter) -> None:
-        count = self._count(letter.path, letter.reason, type(letter.message).__qualname__)
-        if count in _WORTH_A_LINE:
-            self.log(
-                "warning",
-                "dead letter",
-                path=letter.path,
-                reason=str(letter.reason),
-                message=shortened(letter.message, VALUE_CHARS),
-                count=count,
-            )
 
     def log(self, level: str, text: str, **fields: Any) -> None:
         """Write one record; a redaction that fails costs the fields, not the record."""

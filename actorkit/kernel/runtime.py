@@ -47,14 +47,23 @@ from actorkit.kernel.events import (
     UnhandledMessage,
     ZombieFenced,
 )
-from actorkit.kernel.exits import KILLED, NO_ACTOR, Crashed, Down, Exit, ExitReason, Monitor
+from actorkit.kernel.exits import (
+    KILLED,
+    NO_ACTOR,
+    Crashed,
+    Down,
+    Exit,
+    ExitReason,
+    Failed,
+    Monitor,
+)
 from actorkit.kernel.inspection import Inspection
 from actorkit.kernel.life import start_failure, tell_waiters
 from actorkit.kernel.mailbox import Mailbox
 from actorkit.kernel.ref import CountingNamedRef, CountingRef, NamedRef, Ref
 from actorkit.kernel.registry import Key, Registry, name_of
 from actorkit.kernel.relations import Relations
-from actorkit.kernel.report import crash_report
+from actorkit.kernel.report import CrashReport, crash_report
 from actorkit.kernel.seat import Seat
 from actorkit.kernel.timekeeping import Clock
 from actorkit.kernel.wait import CURRENT, ZOMBIES, Wait, Work, direct_cell
@@ -302,7 +311,7 @@ class Runtime:
         self._leave_house(cell)
         report = None
         own = cell.doomed is None or cell.leave is reason
-        if isinstance(reason, Crashed) and own and self.events.wanted:
+        if isinstance(reason, (Crashed, Failed)) and own and self.events.wants(CrashReport):
             report = crash_report(cell, reason)
         mourners = self.relations.bury(cell)
         linked, watches = mourners.linked, mourners.watches
@@ -355,12 +364,12 @@ class Runtime:
         for watch in watches:
             watch.watcher.put(Down(watch.monitor, cell.ref, address, reason, watch.name))
         tell_waiters(cell)
-        if cell.ready and self.events.wanted:
+        if cell.ready and report is not None:
+            self.events.emit(report)
+        if cell.ready and self.events.wants(Stopped):
             actor = cell.props.cls.__qualname__
-            self.events.emit(
-                Stopped(cell.path, address, actor, reason, cell.messages_handled, report)
-            )
-        elif self.events.wanted and start_failure(reason) is None:
+            self.events.emit(Stopped(cell.path, address, actor, reason, cell.messages_handled))
+        elif not cell.ready and self.events.wants(StartFailure) and start_failure(reason) is None:
             self.events.emit(StartFailure(cell.path, cell.props.cls.__qualname__, reason))
         cell.actor = None
 
@@ -401,10 +410,6 @@ class Runtime:
     def watch_zombie(self, cell: Cell) -> None:
         """Declare a killed actor dead even if its code does not unwind within a moment."""
         self.clock.set(ZOMBIE_GRACE, _ZombieCheck(cell))
-
-    def stuck(self, cell: Cell) -> None:
-        """A killed handler caught its own unwinding again and again; it is abandoned."""
-        self.events.emit(ZombieFenced(cell.path, cell.address))
 
     def interrupted(self, error: BaseException) -> None:
         """Ctrl-C or ``SystemExit`` reached a handler: it belongs to the whole system."""

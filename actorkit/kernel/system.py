@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Literal, Protocol, TypeVar, TypeVarTuple, Unpack
 
 import attrs
 import trio
@@ -14,7 +14,7 @@ from actorkit.kernel.actor import Props
 from actorkit.kernel.address import valid_node_name
 from actorkit.kernel.call import died
 from actorkit.kernel.cell import Cell, State
-from actorkit.kernel.events import DeadLetters, Events
+from actorkit.kernel.events import DeadLetters, Events, Progress, Report
 from actorkit.kernel.exits import NO_ACTOR, SHUTDOWN, ExitReason
 from actorkit.kernel.inspection import (
     Branch,
@@ -269,7 +269,7 @@ def _living(ref: Ref[Any]) -> Cell:
 async def open_system(
     name: str = "local",
     *,
-    logs: bool = True,
+    logs: bool | Literal["progress"] = True,
     redact: Redact | None = None,
     watchdog: float | None = 1.0,
     audit: bool = False,
@@ -280,7 +280,8 @@ async def open_system(
 
     Args:
         name: the node's name.
-        logs: whether to log crashes, dead letters and the like, through structlog.
+        logs: whether to log crashes, dead letters and the like, through structlog; ``"progress"`` also logs, at level
+            debug, what starts and stops.
         redact: a function of a log record's fields that may hide some of them.
         watchdog: seconds a handler may keep the CPU before it is reported; None to look away.
         audit: keep the books for ``system.conservation()``; costs a little on every message.
@@ -296,7 +297,8 @@ async def open_system(
         raise ValueError(f"watchdog is a number of seconds above 0, or None, got {watchdog!r}")
     runtime = Runtime(name, secrets.randbits(32), audit=audit)
     if logs:
-        runtime.events.subscribe(LogReporter(redact))
+        kinds = (Report, Progress) if logs == "progress" else (Report,)
+        runtime.events.subscribe(LogReporter(redact), *kinds)
     system = System(runtime)
     engine = _Engine(runtime)
     await engine.start()

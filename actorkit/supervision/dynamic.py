@@ -189,7 +189,8 @@ class DynamicSupervisor(Actor[DynamicMessage]):
         place.address = ref.address
         place.since = self.ctx.now()
         self.at[place.address] = place
-        self.ctx.events.emit(ChildStarted(self.ctx.path, self._offender(place)))
+        if self.ctx.events.wants(ChildStarted):
+            self.ctx.events.emit(ChildStarted(self.ctx.path, self._offender(place)))
         return ref
 
     def _forget(self, place: Place) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
+from actorkit.kernel.events import LogRecord, Progress, Report
 from actorkit.kernel.exits import ExitReason
-
-Record = tuple[str, str, dict[str, Any]]
 
 
 @attrs.frozen(slots=True)
@@ -24,58 +21,58 @@ class Offender:
 
 
 @attrs.frozen(slots=True)
-class ChildStarted:
+class ChildStarted(Progress):
     """Progress: a supervisor has started or restarted a child."""
 
     supervisor: str
     child: Offender
 
-    def as_log(self) -> Record:
-        """Level, text and fields of its log record."""
+    def as_log(self) -> LogRecord:
+        """How the event is logged."""
         return "debug", "child started", {"supervisor": self.supervisor, **attrs.asdict(self.child)}
 
 
 @attrs.frozen(slots=True)
-class ChildTerminated:
+class ChildTerminated(Report):
     """A child has ended by itself, in a way its supervisor reports: any way if permanent, else abnormally."""
 
     supervisor: str
     child: Offender
     reason: ExitReason
 
-    def as_log(self) -> Record:
-        """Level, text and fields of its log record."""
+    def as_log(self) -> LogRecord:
+        """How the event is logged."""
         return _report("child terminated", self.supervisor, self.child, self.reason)
 
 
 @attrs.frozen(slots=True)
-class ChildStartError:
+class ChildStartError(Report):
     """A child could not be started or restarted."""
 
     supervisor: str
     child: Offender
     reason: ExitReason
 
-    def as_log(self) -> Record:
-        """Level, text and fields of its log record."""
+    def as_log(self) -> LogRecord:
+        """How the event is logged."""
         return _report("child did not start", self.supervisor, self.child, self.reason)
 
 
 @attrs.frozen(slots=True)
-class ChildShutdownError:
+class ChildShutdownError(Report):
     """A child ended otherwise than asked when its supervisor stopped it; ``Killed`` if it overran its limit."""
 
     supervisor: str
     child: Offender
     reason: ExitReason
 
-    def as_log(self) -> Record:
-        """Level, text and fields of its log record."""
+    def as_log(self) -> LogRecord:
+        """How the event is logged."""
         return _report("child did not shut down as asked", self.supervisor, self.child, self.reason)
 
 
 @attrs.frozen(slots=True)
-class GaveUp:
+class GaveUp(Report):
     """A supervisor has seen more restarts than it allows, stops its children and ends with ``Shutdown``."""
 
     supervisor: str
@@ -83,8 +80,8 @@ class GaveUp:
     restarts: int
     within: float
 
-    def as_log(self) -> Record:
-        """Level, text and fields of its log record."""
+    def as_log(self) -> LogRecord:
+        """How the event is logged."""
         fields = {"supervisor": self.supervisor, **attrs.asdict(self.child)}
         return (
             "error",
@@ -93,5 +90,5 @@ class GaveUp:
         )
 
 
-def _report(text: str, supervisor: str, child: Offender, reason: ExitReason) -> Record:
+def _report(text: str, supervisor: str, child: Offender, reason: ExitReason) -> LogRecord:
     return "error", text, {"supervisor": supervisor, **attrs.asdict(child), "reason": str(reason)}

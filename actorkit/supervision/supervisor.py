@@ -244,7 +244,8 @@ class Supervisor(Actor[SupervisorMessage]):
             self.ctx.events.emit(ChildStartError(self.ctx.path, self._offender(child), reason))
             raise
         self.plan = planning.started(self.plan, child.id, self.ctx.now())
-        self.ctx.events.emit(ChildStarted(self.ctx.path, self._offender(child)))
+        if self.ctx.events.wants(ChildStarted):
+            self.ctx.events.emit(ChildStarted(self.ctx.path, self._offender(child)))
         return ref
 
     def _declined(self, child: Child[Any]) -> None:
