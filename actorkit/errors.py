@@ -9,13 +9,13 @@
     |   +-- CircularAsk          the callee is itself waiting for the asker
     |   +-- Unhandled            the callee has no handler for this message
     |   +-- Refused              the callee said no; subclass it for expected business errors
+    |       +-- ChildError       a supervisor was asked for what it cannot do
+    |           +-- ChildNotFound, ChildRunning, ChildRestarting, ChildPresent
     +-- StartError               an actor could not be started
     |   +-- StartFailed          its constructor or ``started`` hook failed; carries the reason
     |   +-- StartTimeout         ``started`` did not finish in time
     |   +-- StartIgnored         the actor declined to run (it raised Ignore)
     |   +-- AlreadyStarted       the name, or the child id, is taken by a live actor
-    +-- ChildError               a supervisor was asked for what it cannot do
-    |   +-- ChildNotFound, ChildRunning, ChildRestarting, ChildPresent
     +-- SpecError (ValueError)   a child or supervisor specification is wrong; names the value
     +-- VocabularyError (TypeError)  an actor class and its messages do not fit together
     +-- CallbackFailed           a function handed to another actor raised there
@@ -153,7 +153,7 @@ class AlreadyStarted(StartError):
         self.ref = ref
 
 
-class ChildError(ActorkitError):
+class ChildError(Refused):
     """A supervisor was asked to do something that a child's state does not allow."""
 
     says: ClassVar[str] = "cannot be used"

@@ -37,13 +37,14 @@ if TYPE_CHECKING:
     from actorkit.kernel.cell import Cell
 
 M = TypeVar("M")
+M_contra = TypeVar("M_contra", contravariant=True)
 R = TypeVar("R")
 T = TypeVar("T")
 S = TypeVar("S")
 P = ParamSpec("P")
 
 
-class Actor(Generic[M]):
+class Actor(Generic[M_contra]):
     """One thing with a state of its own, that handles messages of the vocabulary ``M`` one at a time.
 
     Subclass it with the union of its messages, and mark one method per message with ``@on``. A class whose handlers do
@@ -57,9 +58,10 @@ class Actor(Generic[M]):
 
     mailbox: ClassVar[Mailbox] = Mailbox()
     trap_exits: ClassVar[bool] = False
-    ctx: Context[M]
+    ctx: Context[M_contra]
 
     __actorkit_table__: ClassVar[HandlerTable] = HandlerTable()
+    __actorkit_stops__: ClassVar[bool] = False
     __actorkit_vocabulary__: ClassVar[tuple[type, ...] | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -70,6 +72,7 @@ class Actor(Generic[M]):
             check_cover(cls, spoken, taken)
         cls.__actorkit_vocabulary__ = spoken
         cls.__actorkit_table__ = table_of(taken)
+        cls.__actorkit_stops__ = cls.stopping is not Actor.stopping
 
     def started(self) -> Awaitable[None] | None:
         """Called before the first message; may be async. The spawner waits for it.
@@ -177,7 +180,7 @@ def on(taken: Any, /) -> Any:
 
 
 @attrs.frozen(slots=True)
-class Props(Generic[M]):
+class Props(Generic[M_contra]):
     """How to make an actor: its class and its constructor's arguments. Make one with ``props``."""
 
     shutdown_limit: ClassVar[float | None] = 5.0
@@ -193,7 +196,7 @@ class Props(Generic[M]):
         actor.__init__(*self.args, **self.kwargs)  # type: ignore[misc]
         return actor
 
-    def with_arguments(self, *args: Any) -> Props[M]:
+    def with_arguments(self, *args: Any) -> Props[M_contra]:
         """The same with arguments appended."""
         return attrs.evolve(self, args=(*self.args, *args))
 

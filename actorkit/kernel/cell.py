@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -129,11 +129,11 @@ class Cell:
         self.children: dict[str, Cell] | None = None
         # The mailbox and the run queue's view of the cell.
         self.mailbox: Mailbox = cls.mailbox
-        self.queue: deque[Any] = deque()
-        self.limit = next_threshold(self.mailbox, high=False)
+        self.queue: deque[Any] = NO_MAIL
+        self.limit = 0
         self.uncounted = 0
         self.idle = False
-        self.push: Callable[[Cell], None] = runtime.dispatcher.push
+        self.push: Callable[[Cell], None] = runtime.dispatcher.enqueue
         self.table: HandlerTable = cls.__actorkit_table__
         self.control: deque[Any] | None = None
         self.senders: deque[RoomWait] | None = None
@@ -199,6 +199,14 @@ class Cell:
 
     # Mail --------------------------------------------------------------------------------------------------------
 
+    def open_mail(self) -> deque[Any]:
+        """The mailbox, made when the first item comes: most of an idle actor's memory would be an empty deque."""
+        if self.queue is NO_MAIL:
+            self.queue = deque()
+            if self.state is not State.DEAD:
+                self.limit = next_threshold(self.mailbox, high=False)
+        return self.queue
+
     def wake(self) -> None:
         """Give an idle cell its turn."""
         if self.idle:
@@ -208,12 +216,19 @@ class Cell:
     def put(self, item: Any) -> None:
         """Append something that is not counted as a message: a signal, a timer's message, an inspection."""
         if self.state is not State.DEAD:
-            self.queue.append(item)
+            self.open_mail().append(item)
             self.uncounted += 1
             self.wake()
 
     def order(self, control: Any) -> None:
-        """Take a control message: it is attended to before any message that waits."""
+        """Take a control message: it is attended to before any message that waits.
+
+        An actor that rests and has no ``stopping`` hook is ended right here, with no turn of its own.
+        """
+        if self.idle and type(control) is StopOrder and not self.props.cls.__actorkit_stops__:
+            self.bury(control.reason)
+            self.runtime.release(self)
+            return
         if self.control is None:
             self.control = deque()
         self.control.append(control)
@@ -221,13 +236,13 @@ class Cell:
             self.suspended = False
             self.push(self)
         elif len(self.control) == 1:
-            self.queue.appendleft(ATTENTION)
+            self.open_mail().appendleft(ATTENTION)
             self.uncounted += 1
             self.wake()
 
     def accept(self, message: Any) -> None:
         """Append a message, whatever the capacity."""
-        self.queue.append(message)
+        self.open_mail().append(message)
         self.wake()
 
     def overflow(self, message: Any) -> bool:
@@ -304,7 +319,7 @@ class Cell:
             wait = senders.popleft()
             if not wait.done:
                 self.runtime.sent += 1
-                self.queue.append(wait.message)
+                self.open_mail().append(wait.message)
                 wait.resolve(None)
         if not self.queue:
             self.high = False
@@ -354,7 +369,7 @@ class Cell:
         A trapping actor gets an ``Exit``, but one from its parent ends it. Any other actor dies of it, save that a
         ``Normal`` from somebody else is dropped.
         """
-        if self.state is State.DEAD or self.doomed is not None:
+        if self.state is State.DEAD or self.doomed is not None or not self.serial:
             return
         to_self = sender is self
         if self.traps and not to_self:
@@ -399,7 +414,7 @@ class Cell:
         ZOMBIES.add(self)
         if self.leave is None:
             self.leave = KILLED
-        self.queue.appendleft(ATTENTION)
+        self.open_mail().appendleft(ATTENTION)
         self.uncounted += 1
 
     def _unwind_parked(self) -> None:
@@ -480,10 +495,12 @@ class Cell:
         context = self.runtime.context.copy()
         context.run(CURRENT.set, self)
         self.run = context.run
-        self.ring = [None] * RING
 
 
 DEAD = Sentinel("DEAD")
+NO_MAIL: deque[Any] = cast(
+    "deque[Any]", ()
+)  # reads as an empty mailbox; nothing can be put into it
 _EMPTY_RING: list[type | None] = []
 _MAIL_ENVELOPES: frozenset[type] = frozenset((Fired, Down, Exit))
 

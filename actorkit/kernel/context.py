@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, Unpack
 
 from actorkit.kernel.call import died
@@ -14,18 +14,19 @@ from actorkit.kernel.wait import direct_cell
 
 if TYPE_CHECKING:
     from actorkit.kernel.actor import Props
+    from actorkit.kernel.address import Address
     from actorkit.kernel.events import Events
     from actorkit.kernel.ref import Ref
     from actorkit.kernel.registry import Key
     from actorkit.kernel.runtime import Runtime
     from actorkit.kernel.seat import Seat
 
-M = TypeVar("M")
+M_contra = TypeVar("M_contra", contravariant=True)
 N = TypeVar("N")
 Ts = TypeVarTuple("Ts")
 
 
-class Context(Generic[M]):
+class Context(Generic[M_contra]):
     """An actor's abilities. Use it only from the actor it belongs to, including its background work."""
 
     __slots__ = ("_cell",)
@@ -36,7 +37,7 @@ class Context(Generic[M]):
     # Who it is ---------------------------------------------------------------------------------------------------
 
     @property
-    def self(self) -> Ref[M]:
+    def self(self) -> Ref[M_contra]:
         """The actor's own reference, to hand out."""
         return self._cell.ref
 
@@ -92,7 +93,7 @@ class Context(Generic[M]):
             AlreadyStarted: the name is taken; its constructor was not called.
         """
         me = self._living()
-        cell = await me.runtime.start(
+        cell, _ = await me.runtime.start(
             props, parent=me, name=name, link=link, start_timeout=start_timeout
         )
         return cell.ref
@@ -102,9 +103,7 @@ class Context(Generic[M]):
     ) -> tuple[Ref[N], Monitor]:
         """Start an actor and watch it, with no moment in between in which its death could be missed."""
         me = self._living()
-        cell, monitor = await me.runtime.start_watched(
-            props, parent=me, name=name, link=link, watch=True
-        )
+        cell, monitor = await me.runtime.start(props, parent=me, name=name, link=link, watch=True)
         assert monitor is not None
         return cell.ref, monitor
 
@@ -158,12 +157,12 @@ class Context(Generic[M]):
 
     # Time --------------------------------------------------------------------------------------------------------
 
-    def send_after(self, seconds: float, message: M, /) -> TimerHandle:
+    def send_after(self, seconds: float, message: M_contra, /) -> TimerHandle:
         """Get ``message`` after ``seconds``, never early. The timer dies with the actor."""
         me = self._living()
         return me.runtime.clock.send_after(me, seconds, message)
 
-    def send_every(self, seconds: float, message: M, /) -> TimerHandle:
+    def send_every(self, seconds: float, message: M_contra, /) -> TimerHandle:
         """Get ``message`` every ``seconds``, without drift: each interval counts from the previous deadline.
 
         If the actor cannot keep up, at most one such message waits in its mailbox.
@@ -171,7 +170,7 @@ class Context(Generic[M]):
         me = self._living()
         return me.runtime.clock.send_every(me, seconds, message)
 
-    def idle_after(self, seconds: float, message: M, /) -> None:
+    def idle_after(self, seconds: float, message: M_contra, /) -> None:
         """Get ``message`` once if no message arrives for ``seconds`` from now; any message calls it off."""
         if self._cell.idle_timer is not None:
             self._cell.idle_timer.cancel()
@@ -196,11 +195,11 @@ class Context(Generic[M]):
 
     # Itself ------------------------------------------------------------------------------------------------------
 
-    def continue_with(self, message: M, /) -> None:
+    def continue_with(self, message: M_contra, /) -> None:
         """Handle ``message`` next, before everything that waits (OTP's ``handle_continue``)."""
         cell = self._living()
         cell.runtime.sent += 1
-        cell.queue.insert(len(_head(cell.queue)), Next(message))
+        cell.open_mail().insert(len(_head(cell.queue)), Next(message))
         cell.wake()
 
     def stop(self, reason: ExitReason = NORMAL, /) -> None:
@@ -239,11 +238,27 @@ class Context(Generic[M]):
         """The lasting place of a supervised child: its reference and its mail outlive its incarnations."""
         return self._cell.runtime.seat(self._cell, segment)
 
-    async def start_in(self, seat: Seat, props: Props[Any], /, **options: Any) -> Ref[Any]:
-        """Start the next incarnation of a supervised child, linked to this actor."""
+    async def start_in(self, seat: Seat, props: Props[Any], /, **options: Any) -> Address:
+        """Start the next incarnation of a supervised child, linked to this actor; returns its address."""
         me = self._living()
-        cell = await me.runtime.start(props, parent=me, link=True, seat=seat, **options)
-        return cell.ref
+        cell, _ = await me.runtime.start(props, parent=me, link=True, seat=seat, **options)
+        return cell.address
+
+    def take_exits(self, addresses: Collection[Address], /) -> dict[Address, ExitReason]:
+        """Take the exit signals of linked incarnations out of the mailbox; returns the reasons of those found."""
+        found: dict[Address, ExitReason] = {}
+        cell = self._cell
+        for item in [item for item in cell.queue if type(item) is Exit and item.linked]:
+            if item.address in addresses:
+                found[item.address] = item.reason
+        if found:
+            kept = [
+                i for i in cell.queue if not (type(i) is Exit and i.linked and i.address in found)
+            ]
+            cell.uncounted -= len(cell.queue) - len(kept)
+            cell.queue.clear()
+            cell.queue.extend(kept)
+        return found
 
     def seats(self) -> Mapping[str, Seat]:
         """The seats below this actor, by segment."""

@@ -58,18 +58,21 @@ _MASK = RING - 1
 @types.coroutine
 def live(cell: Cell) -> Generator[Any, Any, None]:  # noqa: C901, PLR0912, PLR0915 - every call costs
     """The life of one actor, stepped by carriers inside the cell's context."""
-    queue = cell.queue
-    popleft = queue.popleft
     handler_of = cell.table.get
-    ring = cell.ring
     item: Any = None
     held: Any = None
     reason: Any = KILLED
     seq = 0
     try:
         actor: Any = yield from begin(cell)
-        if queue and cell.carrier is NOBODY:  # on its spawner's stack: no place to handle mail
+        if not cell.queue and not cell.crowded:
+            cell.idle = True
+            yield IDLE
+        elif cell.carrier is NOBODY:  # on its spawner's stack: no place to handle mail
             yield MORE
+        queue = cell.open_mail()
+        popleft = queue.popleft
+        ring = cell.ring = [None] * RING
         last = BATCH
         while True:
             try:
@@ -151,11 +154,22 @@ def live(cell: Cell) -> Generator[Any, Any, None]:  # noqa: C901, PLR0912, PLR09
 class Dispatcher:
     """The run queue of a node and the carriers that serve it."""
 
-    __slots__ = ("_idle", "_runtime", "awake", "nursery", "pinned", "ready", "running", "turns")
+    __slots__ = (
+        "_idle",
+        "_runtime",
+        "awake",
+        "enqueue",
+        "nursery",
+        "pinned",
+        "ready",
+        "running",
+        "turns",
+    )
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self.ready: deque[Cell] = deque()
+        self.enqueue = self.push  # one bound method for all cells
         self.awake = False
         self.nursery: trio.Nursery | None = None
         self._idle: list[trio.lowlevel.Task] = []

@@ -147,6 +147,7 @@ class Ref(Generic[M_contra]):
         queue = cell.queue
         if len(queue) >= cell.limit:
             _check_door(cell, message)
+            queue = cell.open_mail()
         queue.append(call)
         if cell.idle:
             cell.idle = False
@@ -215,16 +216,16 @@ class Ref(Generic[M_contra]):
         Its ``stopping`` hook runs. Messages that wait become dead letters, unless a supervisor restarts the actor.
 
         Raises:
-            ActorDied: it was gone already, or died of another reason than the one given.
+            ActorDied: it was gone already (``NoActor``), or died of another reason than the one given.
+            CircularAsk: the actor waits, directly or not, for this one.
             TimeoutError: it has not ended within ``timeout`` seconds; it still will when it gets to it.
         """
         cell = self._cell
         if not self.alive:
-            raise died(cell.path, cell.reason or NO_ACTOR if cell.state is State.DEAD else NO_ACTOR)
-        if _origin() is cell:
-            raise CircularAsk((cell.path, cell.path))
+            raise died(cell.path, NO_ACTOR)
+        _check_circle(_origin(), cell)
         cell.order(StopOrder(reason))
-        actual = await _end_of(cell, timeout)
+        actual = cell.reason or await _end_of(cell, timeout)
         if actual != reason:
             raise died(cell.path, actual)
 

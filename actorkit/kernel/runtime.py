@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable
-from inspect import iscoroutinefunction
 from types import GeneratorType
 from typing import Any, cast
 
@@ -27,6 +26,7 @@ from actorkit.kernel.address import checked_segment, child_path
 from actorkit.kernel.call import died
 from actorkit.kernel.cell import (
     DEAD,
+    NO_MAIL,
     Cell,
     Fired,
     Next,
@@ -149,11 +149,7 @@ class Runtime:
         """A reference that points nowhere yet."""
         return self._ref_class()
 
-    async def start(self, props: Props[Any], **options: Any) -> Cell:
-        """Start an actor and wait until it is ready; on failure nothing of it is left (OTP section 2)."""
-        return (await self.start_watched(props, **options))[0]
-
-    async def start_watched(
+    async def start(
         self,
         props: Props[Any],
         *,
@@ -165,7 +161,11 @@ class Runtime:
         seat: Seat | None = None,
         start_timeout: float | None = None,
     ) -> tuple[Cell, Monitor | None]:
-        """Start an actor, linked and watched from its first moment; its start failing is told only to the caller."""
+        """Start an actor and wait until it is ready (OTP section 2).
+
+        Linked and watched from its first moment, if asked for. If the start fails, only the caller learns of it, and
+        nothing of the actor is left.
+        """
         self._check_open(props)
         key = name_of(name) if name is not None else None
         if key is not None and (held := self.registry.holder(key)) is not None:
@@ -183,11 +183,11 @@ class Runtime:
         cell.start_context()
         gen = cast("GeneratorType[Any, Any, Any]", live(cell))
         cell.gen, cell.step = gen, gen.send
-        wait = StartWait(None, cell)
-        cell.waiters = [wait]
-        if _starts_at_once(props.cls):
-            self._first_step(cell)
-        if cell.state in (State.NEW, State.STARTING):
+        self._first_step(cell)
+        wait = None
+        if cell.state is State.STARTING:
+            wait = StartWait(None, cell)
+            cell.waiters = [wait]
             await self._wait_ready(cell, wait, start_timeout)
         if not cell.ready:
             raise _failure(cell, wait)
@@ -231,7 +231,7 @@ class Runtime:
             cell.parent.children[name] = cell
 
     def _first_step(self, cell: Cell) -> None:
-        """Start an actor whose ``started`` hook is no coroutine right here, without a turn of the dispatcher."""
+        """Build the actor and run its ``started`` hook right here; an async hook is left to the dispatcher."""
         if cell.run(cell.step, None) is DEAD:
             self.release(cell)
         elif cell.ready and not cell.idle:
@@ -392,7 +392,7 @@ class Runtime:
         for item in cell.queue:
             if is_mail(item) and type(item) is not Next:
                 cell.refuse_mail(item, why)
-        cell.queue.clear()
+        cell.queue = NO_MAIL
         senders: deque[RoomWait] | tuple[()] = cell.senders or ()
         for wait in list(senders):
             self.sent += 1
@@ -409,7 +409,9 @@ class Runtime:
 
     def watch_zombie(self, cell: Cell) -> None:
         """Declare a killed actor dead even if its code does not unwind within a moment."""
-        self.clock.set(ZOMBIE_GRACE, _ZombieCheck(cell))
+        if cell.timers is None:
+            cell.timers = {}
+        cell.timers[self.clock.set(ZOMBIE_GRACE, _ZombieCheck(cell))] = None
 
     def interrupted(self, error: BaseException) -> None:
         """Ctrl-C or ``SystemExit`` reached a handler: it belongs to the whole system."""
@@ -542,13 +544,8 @@ class _ZombieCheck:
             cell.bury(cell.doomed)
 
 
-def _starts_at_once(cls: type[Actor[Any]]) -> bool:
-    """Whether a class's ``started`` hook can be run to its end without waiting."""
-    return not iscoroutinefunction(cls.started)
-
-
-def _failure(cell: Cell, wait: Wait) -> StartError:
-    if isinstance(wait.error, StartError):
+def _failure(cell: Cell, wait: Wait | None) -> StartError:
+    if wait is not None and isinstance(wait.error, StartError):
         return wait.error
     reason = cell.reason or NO_ACTOR
     declined = start_failure(reason)

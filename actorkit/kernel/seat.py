@@ -8,12 +8,12 @@ supervisor gives up, or the restarted one no longer has such a child.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from actorkit.kernel.cell import Cell, Next, State, is_mail
+from actorkit.kernel.cell import NO_MAIL, Cell, Next, State, is_mail
 from actorkit.kernel.events import DeadReason
 from actorkit.kernel.exits import NO_ACTOR, ExitReason
+from actorkit.kernel.mailbox import next_threshold
 
 if TYPE_CHECKING:
     from actorkit.kernel.actor import Props
@@ -53,13 +53,15 @@ class Seat:
         cell = Cell(self.runtime, props, self.path, self.ref, parent)
         cell.seat = self
         cell.queue = waiting.queue
+        if cell.queue is not NO_MAIL:
+            cell.limit = next_threshold(cell.mailbox, high=False)
         cell.uncounted = waiting.uncounted
         cell.senders = waiting.senders
         cell.crowded = waiting.crowded or waiting.senders is not None
         for call in cell.queue:
             if getattr(call, "target", None) is waiting:
                 call.target = cell
-        waiting.queue = deque()
+        waiting.queue = NO_MAIL
         waiting.state = State.DEAD
         waiting.limit = -1
         self.cell = self.ref._cell = cell
@@ -71,13 +73,13 @@ class Seat:
         if self.cell is not dead:
             return
         vacancy = self._vacancy(dead.props)
-        vacancy.queue.extend(i for i in dead.queue if is_mail(i) and type(i) is not Next)
+        vacancy.open_mail().extend(i for i in dead.queue if is_mail(i) and type(i) is not Next)
         vacancy.senders = dead.senders
         vacancy.limit = dead.mailbox.capacity
         for call in vacancy.queue:
             if getattr(call, "target", None) is dead:
                 call.target = vacancy
-        dead.queue.clear()
+        dead.queue = NO_MAIL
         dead.senders = None
         self.cell = self.ref._cell = vacancy
 

@@ -119,7 +119,7 @@ class System:
             StartFailed, StartTimeout, StartIgnored, AlreadyStarted: see ``Context.spawn``.
             SystemClosed: the system is shutting down.
         """
-        cell = await self._runtime.start(props, name=name, start_timeout=start_timeout)
+        cell, _ = await self._runtime.start(props, name=name, start_timeout=start_timeout)
         return cell.ref
 
     async def start(self, tree: Startable[H], /, *, name: str | None = None) -> H:

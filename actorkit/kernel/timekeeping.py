@@ -185,6 +185,7 @@ class Clock:
         self.timeouts: Timeouts[Wait] = Timeouts()
         self.lanes: dict[float, Lane[Wait]] = self.timeouts.lanes
         self._nap: trio.CancelScope | None = None
+        self._alarm_at = math.inf
 
     def now(self) -> float:
         """Seconds on trio's clock."""
@@ -192,21 +193,28 @@ class Clock:
 
     def expire(self, wait: Wait, seconds: float) -> None:
         """Tell ``wait`` that its time is over in ``seconds``, unless it is done by then."""
-        self.timeouts.note(wait, checked_seconds(seconds), self.now())
+        now = self.now()
+        self.timeouts.note(wait, checked_seconds(seconds), now)
+        self._alarm(now + seconds)
         self.stamp()
 
     def stamp(self) -> None:
         """Give the asks noted since the last stamp their deadline; called when a dispatcher's turn ends."""
         for lane in self.lanes.values():
             if lane.noted:
-                lane.stamp(self.now())
-                self._reset_alarm()
+                now = self.now()
+                lane.stamp(now)
+                self._alarm(now + lane.seconds)
 
     def set(self, seconds: float, item: Any) -> TimerHandle:
         """Call ``item.due(deadline)`` after ``seconds``."""
-        timer = self.heap.push(self.now() + checked_seconds(seconds), item)
-        self._reset_alarm()
+        timer = self._push(seconds, item)
         return TimerHandle(self, timer)
+
+    def _push(self, seconds: float, item: Any) -> Timer[Any]:
+        deadline = self.now() + checked_seconds(seconds)
+        self._alarm(deadline)
+        return self.heap.push(deadline, item)
 
     def send_after(self, cell: Cell, seconds: float, message: Any) -> TimerHandle:
         """Set a timer that gives an actor a message once."""
@@ -219,18 +227,16 @@ class Clock:
         return self._own(cell, seconds, message, seconds)
 
     def _own(self, cell: Cell, seconds: float, message: Any, period: float | None) -> TimerHandle:
-        timer = self.heap.push(self.now() + checked_seconds(seconds), None)
+        timer = self._push(seconds, None)
         handle = _OwnedHandle(self, timer, cell, message, period)
         timer.item = handle
-        self._reset_alarm()
         return handle
 
     def send_to(self, runtime: Runtime, ref: Any, seconds: float, message: Any) -> TimerHandle:
         """Set a timer that sends a message to whoever a reference means when it fires."""
-        timer = self.heap.push(self.now() + checked_seconds(seconds), None)
+        timer = self._push(seconds, None)
         handle = _RefTimer(self, timer, runtime, ref, message)
         timer.item = handle
-        self._reset_alarm()
         return handle
 
     def wake_after(self, wait: Sleep, seconds: float) -> None:
@@ -254,15 +260,18 @@ class Clock:
         """The earliest deadline of all; infinity if nothing waits."""
         return min(self.heap.next_deadline(), self.timeouts.next_deadline())
 
-    def _reset_alarm(self) -> None:
-        if self._nap is not None:
-            deadline = self.next_deadline()
-            self._nap.deadline = min(self._nap.deadline, deadline)
+    def _alarm(self, deadline: float) -> None:
+        """See to it that the clock's task is awake at ``deadline``."""
+        if deadline < self._alarm_at:
+            self._alarm_at = deadline
+            if self._nap is not None:
+                self._nap.deadline = deadline
 
     async def keep(self) -> None:
         """Sleep until the next deadline, carry out what is due, and so on for ever."""
         while True:
-            with trio.CancelScope(deadline=self.next_deadline()) as self._nap:
+            self._alarm_at = self.next_deadline()
+            with trio.CancelScope(deadline=self._alarm_at) as self._nap:
                 await trio.sleep_forever()
             self._nap = None
             self._carry_out(self.now())

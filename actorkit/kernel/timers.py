@@ -16,26 +16,22 @@ T = TypeVar("T")
 
 
 class Timer(Generic[T]):
-    """One deadline in a heap: ``item`` is due at ``deadline``, in creation order among equals."""
+    """One deadline in a heap: ``item`` is due at ``deadline``; None once it was taken or cancelled."""
 
-    __slots__ = ("deadline", "item", "serial")
+    __slots__ = ("deadline", "item")
 
-    def __init__(self, deadline: float, serial: int, item: T) -> None:
+    def __init__(self, deadline: float, item: T) -> None:
         self.deadline = deadline
-        self.serial = serial
         self.item: T | None = item
-
-    def __lt__(self, other: Timer[T]) -> bool:
-        return (self.deadline, self.serial) < (other.deadline, other.serial)
 
 
 class TimerHeap(Generic[T]):
-    """Deadlines in order; cancelled ones are dropped when they surface or outnumber the live ones."""
+    """Deadlines in order, equal ones in creation order; cancelled ones go when they surface or outnumber the rest."""
 
     __slots__ = ("_dead", "_heap", "_serial")
 
     def __init__(self) -> None:
-        self._heap: list[Timer[T]] = []
+        self._heap: list[tuple[float, int, Timer[T]]] = []
         self._serial = 0
         self._dead = 0
 
@@ -45,8 +41,8 @@ class TimerHeap(Generic[T]):
     def push(self, deadline: float, item: T) -> Timer[T]:
         """Add an item that is due at ``deadline``."""
         self._serial += 1
-        timer = Timer(deadline, self._serial, item)
-        heapq.heappush(self._heap, timer)
+        timer = Timer(deadline, item)
+        heapq.heappush(self._heap, (deadline, self._serial, timer))
         return timer
 
     def cancel(self, timer: Timer[T]) -> bool:
@@ -56,7 +52,7 @@ class TimerHeap(Generic[T]):
         timer.item = None
         self._dead += 1
         if self._dead > 64 and self._dead * 2 > len(self._heap):
-            self._heap = [t for t in self._heap if t.item is not None]
+            self._heap = [entry for entry in self._heap if entry[2].item is not None]
             heapq.heapify(self._heap)
             self._dead = 0
         return True
@@ -64,19 +60,19 @@ class TimerHeap(Generic[T]):
     def pop_due(self, now: float) -> T | None:
         """Take the first item due at ``now``; None if there is none."""
         self._shed()
-        if not self._heap or self._heap[0].deadline > now:
+        if not self._heap or self._heap[0][0] > now:
             return None
-        timer = heapq.heappop(self._heap)
+        timer = heapq.heappop(self._heap)[2]
         item, timer.item = timer.item, None
         return item
 
     def next_deadline(self) -> float:
         """The earliest deadline; infinity if nothing waits."""
         self._shed()
-        return self._heap[0].deadline if self._heap else math.inf
+        return self._heap[0][0] if self._heap else math.inf
 
     def _shed(self) -> None:
-        while self._heap and self._heap[0].item is None:
+        while self._heap and self._heap[0][2].item is None:
             heapq.heappop(self._heap)
             self._dead -= 1
 

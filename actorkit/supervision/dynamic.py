@@ -26,7 +26,7 @@ from actorkit.supervision.events import (
     Offender,
 )
 from actorkit.supervision.plan import backoff_delay, restart_allowed, wants_restart
-from actorkit.supervision.spec import Backoff, Child, Flags
+from actorkit.supervision.spec import Backoff, Child, Flags, TreeProps
 from actorkit.supervision.supervisor import ChildCounts
 
 M = TypeVar("M")
@@ -106,15 +106,22 @@ class DynamicSupervisor(Actor[DynamicMessage]):
 
     async def stopping(self, reason: ExitReason) -> None:
         """Ask all children to end at once, and kill those that have not within the shared limit."""
-        places = [place for place in self.places.values() if place.address is not None]
+        await self._stop(list(self.at.values()))
+
+    async def _stop(self, places: list[Place]) -> None:
+        """Stop running children all at once; exit signals of those that have ended by themselves are absorbed.
+
+        They stay linked, so that they do not outlive a supervisor that is killed meanwhile.
+        """
+        addresses = [place.address for place in places if place.address is not None]
         refs = [self.ctx.seat(place.segment).ref for place in places]
-        for ref in refs:
-            self.ctx.unlink(ref)
-        reasons = await self.ctx.stop_children(
-            refs, limit=self.template.limit, kill=self.template.kills
-        )
-        for place, actual in zip(places, reasons, strict=True):
-            self._report_shutdown(place, actual)
+        limit, kill = self.template.limit, self.template.kills
+        reasons = await self.ctx.stop_children(refs, limit=limit, kill=kill)
+        exits = self.ctx.take_exits(self.at.keys() & addresses)
+        for place, address, reason in zip(places, addresses, reasons, strict=True):
+            del self.at[address]
+            place.address = None
+            self._report_shutdown(place, exits.get(address, reason))
 
     def _report_shutdown(self, place: Place, reason: ExitReason) -> None:
         killed_as_asked = isinstance(reason, Killed) and self.template.kills
@@ -123,7 +130,7 @@ class DynamicSupervisor(Actor[DynamicMessage]):
 
     async def exited(self, exit: Exit) -> None:  # noqa: A002 - the field's term
         """A linked actor has ended: if it is a child, restart or forget it."""
-        place = self.at.pop(exit.address, None) if exit.address is not None else None
+        place = self._place_at(exit)
         if place is None:
             return
         place.address = None
@@ -137,6 +144,12 @@ class DynamicSupervisor(Actor[DynamicMessage]):
             await self._restart(place, first=True)
         else:
             self._forget(place)
+
+    def _place_at(self, exit: Exit) -> Place | None:  # noqa: A002 - the field's term
+        """Whose present incarnation an exit signal tells the end of."""
+        if exit.address is None or not exit.linked:
+            return None
+        return self.at.pop(exit.address, None)
 
     @on(RetryDynamic)
     async def retry(self, msg: RetryDynamic) -> None:
@@ -177,7 +190,7 @@ class DynamicSupervisor(Actor[DynamicMessage]):
     async def _start(self, place: Place) -> Ref[Any]:
         seat = self.ctx.seat(place.segment)
         try:
-            ref = await self.ctx.start_in(
+            place.address = await self.ctx.start_in(
                 seat, place.props, start_timeout=self.template.start_timeout
             )
         except StartIgnored:
@@ -186,12 +199,11 @@ class DynamicSupervisor(Actor[DynamicMessage]):
             reason = getattr(error, "reason", None) or Failed(str(error))
             self.ctx.events.emit(ChildStartError(self.ctx.path, self._offender(place), reason))
             raise
-        place.address = ref.address
         place.since = self.ctx.now()
         self.at[place.address] = place
         if self.ctx.events.wants(ChildStarted):
             self.ctx.events.emit(ChildStarted(self.ctx.path, self._offender(place)))
-        return ref
+        return seat.ref
 
     def _forget(self, place: Place) -> None:
         self.places.pop(place.segment, None)
@@ -224,18 +236,11 @@ class DynamicSupervisor(Actor[DynamicMessage]):
     @on(TerminateDynamic)
     async def terminate_child(self, msg: TerminateDynamic) -> None:
         """Stop a child."""
-        place = next(
-            (p for p in self.places.values() if self.ctx.seat(p.segment).ref is msg.ref), None
-        )
-        if place is None:
+        place = self.places.get(msg.ref.path.rsplit("/", 1)[-1])
+        if place is None or self.ctx.seat(place.segment).ref is not msg.ref:
             raise ChildNotFound(self.ctx.path, msg.ref.path)
         if place.address is not None:
-            self.at.pop(place.address, None)
-            self.ctx.unlink(msg.ref)
-            actual = await self.ctx.stop_child(
-                msg.ref, limit=self.template.limit, kill=self.template.kills
-            )
-            self._report_shutdown(place, actual)
+            await self._stop([place])
         self._forget(place)
 
     @on(ListDynamic)
@@ -248,19 +253,18 @@ class DynamicSupervisor(Actor[DynamicMessage]):
     @on(CountDynamic)
     def count_children(self, msg: CountDynamic) -> ChildCounts:
         """Count the children."""
-        return ChildCounts(len(self.places), len(self.at), 0, len(self.places))
+        specs = len(self.places)
+        trees = specs if self.template.is_tree else 0
+        return ChildCounts(specs, len(self.at), trees, specs - trees)
 
 
 @attrs.frozen(slots=True)
-class DynamicProps(Props[DynamicMessage], Generic[M]):
+class DynamicProps(TreeProps[DynamicMessage], Generic[M]):
     """How to make a dynamic supervisor; what ``supervise_dynamic`` returns."""
 
     async def start_on(self, system: System, name: str | None) -> DynamicRef[M]:
         """Start it at the top of a system."""
         return DynamicRef(await system.spawn(self, name=name))
-
-
-DynamicProps.shutdown_limit = None
 
 
 def supervise_dynamic(

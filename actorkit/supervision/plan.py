@@ -31,6 +31,7 @@ class Record:
     Attributes:
         streak: restarts in a row, each after a life shorter than the window: what the back-off grows with.
         since: when it was last started.
+        ticket: of the retry it waits for, if it is restarting.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Record:
     status: ChildStatus = ChildStatus.STOPPED
     streak: int = 0
     since: float = 0.0
+    ticket: int = 0
 
 
 @attrs.frozen(slots=True)
@@ -57,9 +59,14 @@ class Start:
 
 @attrs.frozen(slots=True)
 class Retry:
-    """Try to restart a child again, after everything that waits now and after ``delay`` seconds."""
+    """Try to restart a child again, after everything that waits now and after ``delay`` seconds.
+
+    Attributes:
+        ticket: to be shown then; no two retries of a plan have the same.
+    """
 
     id: str
+    ticket: int
     delay: float = 0.0
 
 
@@ -87,11 +94,16 @@ Directive = Stop | Start | Retry | Forget | GiveUp | ShutDown
 
 @attrs.frozen(slots=True)
 class Plan:
-    """A supervisor's view of its children, in start order, and the times of its recent restarts."""
+    """A supervisor's view of its children, in start order, and the times of its recent restarts.
+
+    Attributes:
+        tickets: how many retries were ordered so far.
+    """
 
     flags: Flags
     children: tuple[Record, ...] = ()
     restarts: tuple[float, ...] = ()
+    tickets: int = 0
 
     def find(self, child: str) -> Record | None:
         """A child's record; None if there is none."""
@@ -187,8 +199,18 @@ def _restart(plan: Plan, record: Record, now: float, rng: Callable[[], float]) -
     plan, cleared = _clear(plan, record.id)
     delay = backoff_delay(plan.flags.backoff, streak, rng)
     if delay > 0:
-        return plan, (*cleared, Retry(record.id, delay))
+        return _later(plan, record.id, delay, cleared)
     return plan, (*cleared, Start(_to_start(plan, record.id)))
+
+
+def _later(plan: Plan, child: str, delay: float, before: tuple[Directive, ...]) -> Outcome:
+    """Order a retry, which makes any earlier one of the same child void."""
+    ticket = plan.tickets + 1
+    children = tuple(
+        attrs.evolve(r, ticket=ticket) if r.id == child else r for r in plan.children
+    )
+    plan = attrs.evolve(plan, children=children, tickets=ticket)
+    return plan, (*before, Retry(child, ticket, delay))
 
 
 def _with_streak(plan: Plan, child: str, streak: int) -> Plan:
@@ -240,13 +262,13 @@ def start_failed(plan: Plan, child: str, now: float, rng: Callable[[], float]) -
     if not allowed:
         return plan, (GiveUp(),)
     plan, cleared = _clear(plan, child)
-    return plan, (*cleared, Retry(child, backoff_delay(plan.flags.backoff, streak, rng)))
+    return _later(plan, child, backoff_delay(plan.flags.backoff, streak, rng), cleared)
 
 
-def retry(plan: Plan, child: str) -> Outcome:
+def retry(plan: Plan, child: str, ticket: int) -> Outcome:
     """The moment of a retry has come; it is void if the child was terminated, deleted or restarted meanwhile."""
     record = plan.find(child)
-    if record is None or record.status is not ChildStatus.RESTARTING:
+    if record is None or record.status is not ChildStatus.RESTARTING or record.ticket != ticket:
         return plan, ()
     plan, cleared = _clear(plan, child)
     return plan, (*cleared, Start(_to_start(plan, child)))
@@ -258,7 +280,7 @@ def backoff_delay(backoff: Backoff | None, streak: int, rng: Callable[[], float]
         return 0.0
     exponent = min(streak - 1, 1000)
     try:
-        grown = backoff.initial * backoff.factor**exponent
+        grown = float(backoff.initial * backoff.factor**exponent)
     except OverflowError:
         grown = backoff.maximum
     delay = min(backoff.maximum, grown)
@@ -268,3 +290,10 @@ def backoff_delay(backoff: Backoff | None, streak: int, rng: Callable[[], float]
 def stop_order(plan: Plan) -> tuple[str, ...]:
     """The order in which a supervisor that ends stops its children: the reverse of their start."""
     return tuple(r.id for r in reversed(plan.children) if r.status is ChildStatus.RUNNING)
+
+
+def awaited(plan: Plan) -> frozenset[str]:
+    """The children that run, are being restarted, or will be with one that is: those whose mail is kept."""
+    restarting = [r.id for r in plan.children if r.status is ChildStatus.RESTARTING]
+    coming = {record.id for child in restarting for record in _group(plan, child)}
+    return coming | {r.id for r in plan.children if r.status is ChildStatus.RUNNING}

@@ -6,20 +6,28 @@ The words are OTP's. The defaults are OTP's too, but for three restarts in five 
 from __future__ import annotations
 
 import math
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import attrs
 
 from actorkit.errors import SpecError
 from actorkit.kernel.actor import Props
 from actorkit.kernel.address import checked_segment
-from actorkit.kernel.registry import Key
+from actorkit.kernel.registry import Key, name_of
 
 M = TypeVar("M")
 
 Restart = Literal["permanent", "transient", "temporary"]
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 AutoShutdown = Literal["never", "any_significant", "all_significant"]
+
+
+@attrs.frozen(slots=True)
+class TreeProps(Props[M]):
+    """How to make a supervisor of any kind: as a child it is given all the time it needs to stop its own."""
+
+    shutdown_limit: ClassVar[float | None] = None
+
 
 _RESTARTS = ("permanent", "transient", "temporary")
 _STRATEGIES = ("one_for_one", "one_for_all", "rest_for_one")
@@ -33,6 +41,10 @@ def _one_of(field: str, value: object, allowed: tuple[str, ...]) -> None:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+
+
+def _is_finite(value: object) -> bool:
+    return _is_number(value) and not math.isinf(value)  # type: ignore[arg-type]
 
 
 def _check_id(value: object) -> None:
@@ -59,6 +71,15 @@ def _check_shutdown(value: object) -> None:
 def _check_start_timeout(value: object) -> None:
     if value is not None and not (_is_number(value) and value > 0):  # type: ignore[operator]
         raise SpecError(f"Child start_timeout is seconds above 0, or None, got {value!r}")
+
+
+def _check_name(value: object) -> None:
+    if value is None:
+        return
+    try:
+        name_of(value)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise SpecError(f"Child name: {error}") from None
 
 
 def _check_significant(significant: object, restart: str) -> None:
@@ -99,6 +120,12 @@ class Child(Generic[M]):
         _check_shutdown(self.shutdown)
         _check_start_timeout(self.start_timeout)
         _check_significant(self.significant, self.restart)
+        _check_name(self.name)
+
+    @property
+    def is_tree(self) -> bool:
+        """Whether it is a supervisor itself."""
+        return isinstance(self.props, TreeProps)
 
     @property
     def kills(self) -> bool:
@@ -130,12 +157,12 @@ class Backoff:
     jitter: float = 0.0
 
     def __attrs_post_init__(self) -> None:
-        if not (_is_number(self.initial) and self.initial >= 0):
+        if not (_is_finite(self.initial) and self.initial >= 0):
             raise SpecError(f"Backoff initial is seconds from 0 up, got {self.initial!r}")
-        if not (_is_number(self.factor) and self.factor >= 1):
+        if not (_is_finite(self.factor) and self.factor >= 1):
             raise SpecError(f"Backoff factor is a number from 1 up, got {self.factor!r}")
-        if not (_is_number(self.maximum) and self.maximum >= self.initial):
-            raise SpecError(f"Backoff maximum is at least initial, got {self.maximum!r}")
+        if not (_is_finite(self.maximum) and self.maximum >= self.initial):
+            raise SpecError(f"Backoff maximum is seconds, initial or more, got {self.maximum!r}")
         if not (_is_number(self.jitter) and 0 <= self.jitter <= 1):
             raise SpecError(f"Backoff jitter is a share from 0 to 1, got {self.jitter!r}")
 

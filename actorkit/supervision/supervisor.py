@@ -18,7 +18,8 @@ from actorkit.errors import (
     StartIgnored,
     Stop,
 )
-from actorkit.kernel.actor import Actor, Props, on
+from actorkit.kernel.actor import Actor, on
+from actorkit.kernel.address import Address
 from actorkit.kernel.exits import (
     SHUTDOWN,
     Exit,
@@ -49,6 +50,7 @@ from actorkit.supervision.spec import (
     Child,
     Flags,
     Strategy,
+    TreeProps,
     check_child,
     check_children,
 )
@@ -78,7 +80,7 @@ class ChildCounts:
 
 
 @message
-class StartChild(Request[Ref[Any] | StartError]):
+class StartChild(Request[Ref[Any] | StartError | SpecError]):
     """Add a child and start it; a failing start keeps no specification."""
 
     child: Child[Any]
@@ -120,6 +122,7 @@ class RetryChild:
     """The moment to retry a failed restart; a supervisor tells itself."""
 
     id: str
+    ticket: int
 
 
 SupervisorMessage = (
@@ -141,6 +144,7 @@ class Supervisor(Actor[SupervisorMessage]):
     def __init__(self, flags: Flags, children: tuple[Child[Any], ...]) -> None:
         self.plan = Plan(flags)
         self.specs: dict[str, Child[Any]] = {}
+        self.living: dict[str, Address] = {}
         self._initial = children
 
     # Its life ----------------------------------------------------------------------------------------------------
@@ -163,25 +167,23 @@ class Supervisor(Actor[SupervisorMessage]):
     async def exited(self, exit: Exit) -> None:  # noqa: A002 - the field's term
         """A linked actor has ended: if it is a child, decide what to do."""
         child = self._child_at(exit)
-        record = self.plan.find(child.id) if child is not None else None
-        if child is None or record is None or record.status is not ChildStatus.RUNNING:
+        if child is None:
             return
+        del self.living[child.id]
         if child.restart == "permanent" or not orderly(exit.reason):
             self.ctx.events.emit(ChildTerminated(self.ctx.path, self._offender(child), exit.reason))
         outcome = planning.died(
             self.plan, child.id, orderly(exit.reason), self.ctx.now(), random.random
         )
         await self._carry_out(outcome, child)
-        record = self.plan.find(child.id)
-        if record is not None and record.status is ChildStatus.STOPPED:
-            self._seat(child).close()
+        self._close_idle_seats()
 
     @on(RetryChild)
     async def retry_child(self, msg: RetryChild) -> None:
         """Try a failed restart again."""
         child = self.specs.get(msg.id)
         if child is not None:
-            await self._carry_out(planning.retry(self.plan, msg.id), child)
+            await self._carry_out(planning.retry(self.plan, msg.id, msg.ticket), child)
 
     async def _carry_out(self, outcome: planning.Outcome, child: Child[Any]) -> None:
         self.plan, directives = outcome
@@ -192,8 +194,8 @@ class Supervisor(Actor[SupervisorMessage]):
                         await self._stop(self.specs[each])
                 case planning.Start(ids=ids):
                     await self._start_group(ids)
-                case planning.Retry(id=retried, delay=delay):
-                    self.ctx.send_after(delay, RetryChild(retried))
+                case planning.Retry(id=retried, ticket=ticket, delay=delay):
+                    self.ctx.send_after(delay, RetryChild(retried, ticket))
                 case planning.Forget(ids=ids):
                     self._forget(ids)
                 case planning.GiveUp():
@@ -232,8 +234,10 @@ class Supervisor(Actor[SupervisorMessage]):
     async def _start(self, child: Child[Any]) -> Ref[Any]:
         """Start a child in its seat; one that declines is left stopped."""
         seat = self._seat(child)
+        if seat.occupied:  # it was told to end when the previous incarnation of this supervisor died
+            await self.ctx.stop_child(seat.ref, limit=child.limit, kill=child.kills)
         try:
-            ref = await self.ctx.start_in(
+            address = await self.ctx.start_in(
                 seat, child.props, name=child.name, start_timeout=child.start_timeout
             )
         except StartIgnored:
@@ -243,10 +247,11 @@ class Supervisor(Actor[SupervisorMessage]):
             reason = getattr(error, "reason", None) or Failed(str(error))
             self.ctx.events.emit(ChildStartError(self.ctx.path, self._offender(child), reason))
             raise
+        self.living[child.id] = address
         self.plan = planning.started(self.plan, child.id, self.ctx.now())
         if self.ctx.events.wants(ChildStarted):
             self.ctx.events.emit(ChildStarted(self.ctx.path, self._offender(child)))
-        return ref
+        return seat.ref
 
     def _declined(self, child: Child[Any]) -> None:
         if child.restart == "temporary":
@@ -257,10 +262,14 @@ class Supervisor(Actor[SupervisorMessage]):
             self._seat(child).close()
 
     async def _stop(self, child: Child[Any]) -> None:
-        """Stop a running child; an exit signal of it that waits already is absorbed (OTP 5.12)."""
+        """Stop a running child; if it has ended by itself, its exit signal is absorbed (OTP 5.12).
+
+        It stays linked, so that it does not outlive a supervisor that is killed meanwhile.
+        """
+        address = self.living.pop(child.id)
         ref = self._seat(child).ref
-        self.ctx.unlink(ref)
         reason = await self.ctx.stop_child(ref, limit=child.limit, kill=child.kills)
+        reason = self.ctx.take_exits((address,)).get(address, reason)
         if not _as_asked(child, reason):
             self.ctx.events.emit(ChildShutdownError(self.ctx.path, self._offender(child), reason))
 
@@ -282,11 +291,18 @@ class Supervisor(Actor[SupervisorMessage]):
             if segment not in self.specs:
                 self.ctx.drop_seat(segment)
 
+    def _close_idle_seats(self) -> None:
+        """Mail waits only where a start is to come."""
+        awaited = planning.awaited(self.plan)
+        for record in self.plan.children:
+            if record.id not in awaited:
+                self.ctx.seat(record.id).close()
+
     def _child_at(self, exit: Exit) -> Child[Any] | None:  # noqa: A002 - the field's term
-        for child in self.specs.values():
-            if self.ctx.seats()[child.id].ref is exit.ref:
-                return child
-        return None
+        """Whose present incarnation an exit signal tells the end of."""
+        found = (child for child, address in self.living.items() if address == exit.address)
+        child = next(found, None) if exit.linked else None
+        return self.specs[child] if child is not None else None
 
     def _offender(self, child: Child[Any]) -> Offender:
         limit = "kill" if child.kills else str(child.limit)
@@ -312,13 +328,13 @@ class Supervisor(Actor[SupervisorMessage]):
                 pass
 
     @on(StartChild)
-    async def start_child(self, msg: StartChild) -> Ref[Any] | StartError:
+    async def start_child(self, msg: StartChild) -> Ref[Any] | StartError | SpecError:
         """Add a child."""
         child = msg.child
         try:
             check_child(self.plan.flags, child)
         except SpecError as error:
-            return StartError(str(error))
+            return error
         present = self.plan.find(child.id)
         if present is not None:
             if present.status is ChildStatus.RUNNING:
@@ -343,7 +359,7 @@ class Supervisor(Actor[SupervisorMessage]):
             self._forget((child.id,))
         else:
             self.plan = planning.mark(self.plan, (child.id,), ChildStatus.STOPPED)
-            self._seat(child).close()
+            self._close_idle_seats()
 
     @on(RestartChild)
     async def restart_child(self, msg: RestartChild) -> Ref[Any] | StartError:
@@ -352,6 +368,7 @@ class Supervisor(Actor[SupervisorMessage]):
         try:
             return await self._start(self.specs[msg.id])
         except StartError as error:
+            self._close_idle_seats()
             return error
 
     @on(DeleteChild)
@@ -367,10 +384,10 @@ class Supervisor(Actor[SupervisorMessage]):
         return tuple(
             ChildInfo(
                 r.id,
-                self._seat(self.specs[r.id]).ref,
+                self.ctx.seat(r.id).ref,
                 r.status,
                 r.restart,
-                _is_tree(self.specs[r.id]),
+                self.specs[r.id].is_tree,
             )
             for r in self.plan.children
         )
@@ -379,16 +396,12 @@ class Supervisor(Actor[SupervisorMessage]):
     def count_children(self, msg: CountChildren) -> ChildCounts:
         """Count the children."""
         active = sum(r.status is ChildStatus.RUNNING for r in self.plan.children)
-        trees = sum(_is_tree(child) for child in self.specs.values())
+        trees = sum(child.is_tree for child in self.specs.values())
         return ChildCounts(len(self.specs), active, trees, len(self.specs) - trees)
 
 
 def _why(error: StartError) -> str:
     return str(getattr(error, "reason", None) or error)
-
-
-def _is_tree(child: Child[Any]) -> bool:
-    return isinstance(child.props, SupervisorProps)
 
 
 def _as_asked(child: Child[Any], reason: ExitReason) -> bool:
@@ -405,15 +418,12 @@ def _as_asked(child: Child[Any], reason: ExitReason) -> bool:
 
 
 @attrs.frozen(slots=True)
-class SupervisorProps(Props[SupervisorMessage]):
+class SupervisorProps(TreeProps[SupervisorMessage]):
     """How to make a supervisor; what ``supervise`` returns. Start it, or make it a child of another one."""
 
     async def start_on(self, system: System, name: str | None) -> SupervisorRef:
         """Start it at the top of a system."""
         return SupervisorRef(await system.spawn(self, name=name))
-
-
-SupervisorProps.shutdown_limit = None
 
 
 def supervise(
@@ -492,6 +502,7 @@ class SupervisorRef:
         Raises:
             AlreadyStarted: a child with this id runs. ChildPresent: it is there, but stopped.
             StartError: it could not be started; its specification is not kept.
+            SpecError: it is significant, but nothing ever shuts down by itself here.
         """
         return _started(await self.ref.ask(StartChild(spec), timeout=None))
 
@@ -533,8 +544,8 @@ class SupervisorRef:
         await self.ref.stop(SHUTDOWN, timeout=timeout)
 
 
-def _started(outcome: Ref[Any] | StartError) -> Ref[Any]:
-    if isinstance(outcome, StartError):
+def _started(outcome: Ref[Any] | StartError | SpecError) -> Ref[Any]:
+    if isinstance(outcome, Exception):
         raise outcome
     return outcome
 

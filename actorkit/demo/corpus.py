@@ -1,0 +1,181 @@
+"""Which text is studied, and how its files are found: in slices, so that whoever searches can be interrupted.
+
+The order is fixed - directories and files by name, a directory's own files first - so every search of the same
+directory finds the same files, and stops at the same one when there are too many.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sysconfig
+from pathlib import Path
+
+import attrs
+
+from actorkit.demo.reading import PROSE, PYTHON, Skipped
+
+MAX_FILES = 2_000
+REPORT_FILES = ("report.md", "report.html")
+_NEVER_ENTERED = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
+# What the standard library ships to test itself would double the work and say little about it.
+_TEST_SUITES = frozenset({"test", "tests", "idle_test"})
+
+
+class CorpusError(Exception):
+    """There is nothing to study, for a reason that is one line of text."""
+
+
+@attrs.frozen
+class Corpus:
+    """A body of text.
+
+    Attributes:
+        title: what the report calls it.
+        root: the directory file names are relative to.
+        only: the one file to study; None for all below ``root``.
+        not_entered: names of directories that are passed by.
+        suffixes: which files count as text.
+        not_read: files that are passed by: the reports of earlier runs.
+        max_files: how many files are studied at most.
+    """
+
+    title: str
+    root: Path
+    only: str | None = None
+    not_entered: frozenset[str] = _NEVER_ENTERED
+    suffixes: frozenset[str] = PYTHON | PROSE
+    not_read: frozenset[Path] = frozenset()
+    max_files: int = MAX_FILES
+
+
+@attrs.frozen
+class Search:
+    """How far a search has come.
+
+    Attributes:
+        pending: directories still to look into, the next one last.
+        found: the files found so far, in the order in which they are studied.
+        closed: directories that could not be looked into.
+        more: whether there were more files than are studied.
+    """
+
+    pending: tuple[str, ...] = ("",)
+    found: tuple[str, ...] = ()
+    closed: tuple[Skipped, ...] = ()
+    more: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nowhere left to look."""
+        return not self.pending
+
+
+def standard_library() -> Corpus:
+    """The sources of the running Python's standard library, without its own test suites."""
+    version = ".".join(platform.python_version_tuple()[:2])
+    return Corpus(
+        title=f"the standard library of Python {version}",
+        root=Path(sysconfig.get_path("stdlib")),
+        not_entered=_NEVER_ENTERED | _TEST_SUITES,
+        suffixes=PYTHON,
+    )
+
+
+def open_corpus(path: Path | None, report: Path | None = None) -> Corpus:
+    """The text below a directory, or in one file; the standard library if no path is given.
+
+    Args:
+        path: a directory or a file.
+        report: where reports are written, so that an earlier one is not studied.
+
+    Raises:
+        CorpusError: the path is not there, cannot be read, or holds no text.
+    """
+    corpus = standard_library() if path is None else _corpus_at(path)
+    if report is not None:
+        own = frozenset((report / name).resolve() for name in REPORT_FILES)
+        corpus = attrs.evolve(corpus, not_read=own)
+    _require_text(corpus)
+    return corpus
+
+
+def _corpus_at(path: Path) -> Corpus:
+    if path.is_file():
+        if path.suffix.lower() not in PYTHON | PROSE:
+            raise CorpusError(f"{path} is neither Python nor prose; {_what_is_read()}")
+        return Corpus(title=str(path), root=path.parent, only=path.name)
+    if not path.exists():
+        raise CorpusError(f"{path} does not exist")
+    if not path.is_dir():
+        raise CorpusError(f"{path} is neither a directory nor a regular file")
+    return Corpus(title=str(path), root=path)
+
+
+def _what_is_read() -> str:
+    return "what is read: " + ", ".join(sorted(PYTHON | PROSE))
+
+
+def _require_text(corpus: Corpus) -> None:
+    """Look until the first file is found.
+
+    Raises:
+        CorpusError: there is none.
+    """
+    search = Search()
+    while not search.over:
+        search = look(corpus, search)
+        if search.found:
+            return
+    if any(closed.name == "." for closed in search.closed):
+        raise CorpusError(f"{corpus.root} cannot be read: {search.closed[0].why}")
+    raise CorpusError(f"{corpus.root} holds no text; {_what_is_read()}")
+
+
+def look(corpus: Corpus, search: Search) -> Search:
+    """Look into the next directory: one slice of a search."""
+    if corpus.only is not None:
+        return Search((), (corpus.only,))
+    *pending, here = search.pending
+    try:
+        entries = sorted(os.scandir(corpus.root / here), key=lambda entry: entry.name)
+    except OSError as error:
+        closed = Skipped(here or ".", error.strerror or type(error).__name__)
+        return attrs.evolve(search, pending=tuple(pending), closed=(*search.closed, closed))
+    visible = [entry for entry in entries if not entry.name.startswith(".")]
+    files = [_below(here, entry) for entry in visible if _is_text(corpus, entry)]
+    below = [_below(here, entry) for entry in visible if _is_entered(corpus, entry)]
+    found = (*search.found, *files)
+    if len(found) > corpus.max_files:
+        return attrs.evolve(search, pending=(), found=found[: corpus.max_files], more=True)
+    return attrs.evolve(search, pending=(*pending, *reversed(below)), found=found)
+
+
+def find_files(corpus: Corpus) -> Search:
+    """Search to the end, at one go."""
+    search = Search()
+    while not search.over:
+        search = look(corpus, search)
+    return search
+
+
+def _below(directory: str, entry: os.DirEntry[str]) -> str:
+    return f"{directory}/{entry.name}" if directory else entry.name
+
+
+def _is_text(corpus: Corpus, entry: os.DirEntry[str]) -> bool:
+    path = Path(entry.path)
+    return (
+        path.suffix.lower() in corpus.suffixes
+        and entry.is_file()
+        and not (path.name in REPORT_FILES and path.resolve() in corpus.not_read)
+    )
+
+
+def _is_entered(corpus: Corpus, entry: os.DirEntry[str]) -> bool:
+    """Links to directories are not followed, as they may go in circles; nor are virtual environments."""
+    return (
+        entry.name not in corpus.not_entered
+        and entry.is_dir(follow_symlinks=False)
+        and not Path(entry.path, "pyvenv.cfg").exists()
+    )
