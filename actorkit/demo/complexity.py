@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import attrs
 
@@ -131,9 +131,11 @@ def _labels() -> Iterator[str]:
     yield f"{below + 1}+"
 
 
-class _Rank:
-    """Sorts like its key, reversed."""
+def _top(
+    ranked: list[Ranked], weight: Callable[[FunctionMeasure], tuple[int, int]]
+) -> tuple[Ranked, ...]:
+    def heaviest_first(each: Ranked) -> tuple[int, int, str, int]:
+        first, second = weight(each.function)
+        return -first, -second, each.file, each.function.line
 
-
-def _top(ranked: list[Ranked], key: object) -> tuple[Ranked, ...]:
-    raise NotImplementedError
+    return tuple(sorted(ranked, key=heaviest_first)[:LISTED])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import stat
 import sysconfig
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from actorkit.demo.reading import PROSE, PYTHON, Skipped
 
 MAX_FILES = 2_000
 REPORT_FILES = ("report.md", "report.html")
+_WHAT_IS_READ = f"only {', '.join(sorted(PYTHON | PROSE))} files are read"
 _NEVER_ENTERED = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
-# What the standard library ships to test itself would double the work and say little about it.
+# Left out of the standard library: what it ships to test itself, which would double the work, and two packages of
+# tables that programs have written, which would fill every list of duplicates.
 _TEST_SUITES = frozenset({"test", "tests", "idle_test"})
+_TABLES = frozenset({"encodings", "pydoc_data"})
 
 
 class CorpusError(Exception):
@@ -72,12 +76,12 @@ class Search:
 
 
 def standard_library() -> Corpus:
-    """The sources of the running Python's standard library, without its own test suites."""
+    """The sources of the running Python's standard library, without its test suites and generated tables."""
     version = ".".join(platform.python_version_tuple()[:2])
     return Corpus(
         title=f"the standard library of Python {version}",
         root=Path(sysconfig.get_path("stdlib")),
-        not_entered=_NEVER_ENTERED | _TEST_SUITES,
+        not_entered=_NEVER_ENTERED | _TEST_SUITES | _TABLES,
         suffixes=PYTHON,
     )
 
@@ -101,19 +105,17 @@ def open_corpus(path: Path | None, report: Path | None = None) -> Corpus:
 
 
 def _corpus_at(path: Path) -> Corpus:
-    if path.is_file():
-        if path.suffix.lower() not in PYTHON | PROSE:
-            raise CorpusError(f"{path} is neither Python nor prose; {_what_is_read()}")
-        return Corpus(title=str(path), root=path.parent, only=path.name)
-    if not path.exists():
-        raise CorpusError(f"{path} does not exist")
-    if not path.is_dir():
-        raise CorpusError(f"{path} is neither a directory nor a regular file")
-    return Corpus(title=str(path), root=path)
-
-
-def _what_is_read() -> str:
-    return "what is read: " + ", ".join(sorted(PYTHON | PROSE))
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"cannot study {path}: {getattr(error, 'strerror', error)}") from None
+    if stat.S_ISDIR(mode):
+        return Corpus(title=str(path), root=path)
+    if not stat.S_ISREG(mode):
+        raise CorpusError(f"cannot study {path}: it is neither a directory nor a regular file")
+    if path.suffix.lower() not in PYTHON | PROSE:
+        raise CorpusError(f"cannot study {path}: {_WHAT_IS_READ}")
+    return Corpus(title=str(path), root=path.parent, only=path.name)
 
 
 def _require_text(corpus: Corpus) -> None:
@@ -128,8 +130,8 @@ def _require_text(corpus: Corpus) -> None:
         if search.found:
             return
     if any(closed.name == "." for closed in search.closed):
-        raise CorpusError(f"{corpus.root} cannot be read: {search.closed[0].why}")
-    raise CorpusError(f"{corpus.root} holds no text; {_what_is_read()}")
+        raise CorpusError(f"cannot study {corpus.root}: {search.closed[0].why}")
+    raise CorpusError(f"cannot study {corpus.root}: it holds no text; {_WHAT_IS_READ}")
 
 
 def look(corpus: Corpus, search: Search) -> Search:
@@ -138,13 +140,10 @@ def look(corpus: Corpus, search: Search) -> Search:
         return Search((), (corpus.only,))
     *pending, here = search.pending
     try:
-        entries = sorted(os.scandir(corpus.root / here), key=lambda entry: entry.name)
+        files, below = _inside(corpus, here)
     except OSError as error:
         closed = Skipped(here or ".", error.strerror or type(error).__name__)
         return attrs.evolve(search, pending=tuple(pending), closed=(*search.closed, closed))
-    visible = [entry for entry in entries if not entry.name.startswith(".")]
-    files = [_below(here, entry) for entry in visible if _is_text(corpus, entry)]
-    below = [_below(here, entry) for entry in visible if _is_entered(corpus, entry)]
     found = (*search.found, *files)
     if len(found) > corpus.max_files:
         return attrs.evolve(search, pending=(), found=found[: corpus.max_files], more=True)
@@ -157,6 +156,15 @@ def find_files(corpus: Corpus) -> Search:
     while not search.over:
         search = look(corpus, search)
     return search
+
+
+def _inside(corpus: Corpus, here: str) -> tuple[list[str], list[str]]:
+    """The files of one directory that are text, and the directories in it that are entered; hidden ones are neither."""
+    with os.scandir(corpus.root / here) as scan:
+        entries = sorted(scan, key=lambda entry: entry.name)
+    visible = [entry for entry in entries if not entry.name.startswith(".")]
+    files = [_below(here, entry) for entry in visible if _is_text(corpus, entry)]
+    return files, [_below(here, entry) for entry in visible if _is_entered(corpus, entry)]
 
 
 def _below(directory: str, entry: os.DirEntry[str]) -> str:

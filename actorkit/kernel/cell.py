@@ -344,6 +344,11 @@ class Cell:
     # Dying -------------------------------------------------------------------------------------------------------
 
     @property
+    def beyond(self) -> bool:
+        """Whether no signal can reach it: it is dead or doomed, or a vacancy, in which only mail waits."""
+        return self.state is State.DEAD or self.doomed is not None or not self.serial
+
+    @property
     def running(self) -> bool:
         """Whether the actor's own code is on the stack at this moment."""
         return self.gen is not None and self.gen.gi_running
@@ -369,7 +374,7 @@ class Cell:
         A trapping actor gets an ``Exit``, but one from its parent ends it. Any other actor dies of it, save that a
         ``Normal`` from somebody else is dropped.
         """
-        if self.state is State.DEAD or self.doomed is not None or not self.serial:
+        if self.beyond:
             return
         to_self = sender is self
         if self.traps and not to_self:
@@ -387,7 +392,7 @@ class Cell:
         one is resumed to end, one that waits on trio has its carrier cancelled, and one whose own code is what called
         goes on until it next awaits or returns.
         """
-        if self.state is State.DEAD or self.doomed is not None:
+        if self.beyond:
             return
         self.doomed = reason
         gen = self.gen
@@ -440,9 +445,9 @@ class Cell:
         """End this actor in good order, but do not wait for what its handler waits for.
 
         The handler's wait is broken off (``finally`` blocks run and may await), then ``stopping`` runs. A trapping
-        actor finishes the message in hand first.
+        actor finishes the message in hand first; if it waits for an actor to start, that start is broken off.
         """
-        if self.state is State.DEAD or self.doomed is not None:
+        if self.beyond:
             return
         if self.state is State.NEW:
             self.bury(reason)
@@ -455,6 +460,8 @@ class Cell:
             or not (self.pinned or isinstance(waiting, Wait))
         ):
             self.order(StopOrder(reason))
+            if isinstance(waiting, Wait):
+                waiting.let_go(reason)
             return
         self.leave = reason
         self.order(StopOrder(reason))  # for a handler that ends of itself, or goes on regardless

@@ -48,8 +48,8 @@ MORE = Sentinel("MORE")
 BATCH = 64  # messages one actor may handle before others get their turn
 TURNS = 1024  # cells a carrier may step before trio gets its turn
 LOOK_AT_CLOCK = 16  # cells between two looks at the clock
-SLICE = 0.002  # seconds after which trio gets its turn
-SPARE_CARRIERS = 8  # idle carriers kept for the next pinned actors
+SLICE = 0.001  # seconds after which trio gets its turn
+SPARE_CARRIERS = 128  # idle carriers kept for the next pinned actors
 
 _MASK = RING - 1
 

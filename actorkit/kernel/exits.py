@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from actorkit.kernel.message import encodable, error_text
+
 if TYPE_CHECKING:
     from actorkit.kernel.address import Address
     from actorkit.kernel.ref import Ref
 
 _TRACEBACK_CHARS = 16_000
+_MESSAGE_CHARS = 2_000
+_CAUSES = 8  # each death may be the cause of the next: a chain of actors must not grow without end
 
 
 @attrs.frozen(slots=True)
@@ -53,10 +57,11 @@ class Crashed:
 
     Attributes:
         error: the exception's type, with its module.
-        message: ``str()`` of the exception.
+        message: ``str()`` of the exception; at most 2,000 characters.
         traceback: the formatted traceback, the innermost frames last; at most 16,000 characters.
         handling: the message that was being handled, as text, shortened; empty if none was.
-        cause: the exception itself, without its traceback; absent when the crash was on another node.
+        cause: the exception itself, without its traceback and with its nearest causes only; absent when the crash was
+            on another node.
     """
 
     error: str
@@ -72,14 +77,17 @@ class Crashed:
     @classmethod
     def of(cls, error: BaseException, handling: str = "") -> Crashed:
         """Make a value of an exception; its frames are formatted now and then let go."""
-        text = "".join(traceback.format_exception(error))
+        text = encodable("".join(traceback.format_exception(error)))
         if len(text) > _TRACEBACK_CHARS:
-            text = "... " + text[-_TRACEBACK_CHARS:]
+            text = "... " + text[4 - _TRACEBACK_CHARS :]
+        message = error_text(error)
+        if len(message) > _MESSAGE_CHARS:
+            message = f"{message[: _MESSAGE_CHARS - 1]}…"
         kind = type(error)
         name = kind.__qualname__
         if kind.__module__ not in ("builtins", "__main__"):
             name = f"{kind.__module__}.{name}"
-        return cls(name, str(error), text, handling, _without_frames(error))
+        return cls(name, message, text, encodable(handling), _without_frames(error))
 
 
 @attrs.frozen(slots=True)
@@ -123,16 +131,20 @@ def orderly(reason: ExitReason) -> bool:
 def _without_frames(error: BaseException) -> BaseException:
     """Drop the tracebacks of an exception and of what it came from, so a dead actor's frames are freed."""
     seen: set[int] = set()
-    rest: list[BaseException] = [error]
+    rest: list[tuple[BaseException, int]] = [(error, 0)]
     while rest:
-        one = rest.pop()
+        one, depth = rest.pop()
         if id(one) in seen:
             continue
         seen.add(id(one))
         one.__traceback__ = None
-        rest.extend(e for e in (one.__cause__, one.__context__) if e is not None)
+        if depth:  # its notes are in the formatted text, which would else hold them again at every death
+            one.__dict__.pop("__notes__", None)
+        if depth == _CAUSES:
+            one.__cause__ = one.__context__ = None
+        rest.extend((e, depth + 1) for e in (one.__cause__, one.__context__) if e is not None)
         if isinstance(one, BaseExceptionGroup):
-            rest.extend(one.exceptions)
+            rest.extend((e, depth) for e in one.exceptions)
     return error
 
 

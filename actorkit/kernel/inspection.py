@@ -13,6 +13,7 @@ import attrs
 
 from actorkit.errors import CallbackFailed
 from actorkit.kernel.address import Address
+from actorkit.kernel.message import error_text
 from actorkit.kernel.wait import Wait
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Inspection(Wait):
         try:
             value = self.ask(cell)
         except Exception as error:  # noqa: BLE001 - belongs to the one who asked, not to the actor
-            self.fail(CallbackFailed(cell.path, f"{type(error).__name__}: {error}"))
+            self.fail(CallbackFailed(cell.path, f"{type(error).__name__}: {error_text(error)}"))
         else:
             self.resolve(value)
 
@@ -107,9 +108,9 @@ def details_of(cell: Cell) -> Mapping[str, Any]:
     if cell.actor is None:
         return {}
     try:
-        return cell.actor.describe(state_of(cell))
+        return {str(name): value for name, value in cell.actor.describe(state_of(cell)).items()}
     except Exception as error:  # noqa: BLE001 - a formatter of user code must not harm the actor
-        return {"<describe failed>": f"{type(error).__name__}: {error}"}
+        return {"<describe failed>": f"{type(error).__name__}: {error_text(error)}"}
 
 
 def statistics_of(cell: Cell) -> Statistics:

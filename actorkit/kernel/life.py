@@ -45,8 +45,18 @@ async def begin(cell: Cell) -> Actor[Any]:
     cell.ready = True
     if runtime.events.wants(Started):
         runtime.events.emit(Started(cell.path, cell.address, type(actor).__qualname__))
-    tell_waiters(cell)
+    if cell.waiters is not None:
+        tell_starters(cell)
     return actor
+
+
+def tell_starters(cell: Cell) -> None:
+    """Resume whoever waits for the actor to start; some may wait for its end already."""
+    waiters = cell.waiters or []
+    cell.waiters = [wait for wait in waiters if not wait.until_ready] or None
+    for wait in waiters:
+        if wait.until_ready:
+            wait.resolve(None)
 
 
 def tell_waiters(cell: Cell) -> None:

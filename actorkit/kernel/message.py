@@ -155,3 +155,17 @@ def shortened(value: object, limit: int = 200) -> str:
     except Exception as error:  # noqa: BLE001 - a repr of user code; a report must not fail because of it
         return f"<{type(value).__name__}: its repr raised {type(error).__name__}>"
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def error_text(error: BaseException) -> str:
+    """What ``str()`` says of an exception, fit to be encoded and sent; never raises."""
+    try:
+        text = str(error)
+    except Exception as failure:  # noqa: BLE001 - user code; a report must not fail because of it
+        return f"<its str raised {type(failure).__name__}>"
+    return encodable(text)
+
+
+def encodable(text: str) -> str:
+    """Text without the lone surrogates that no encoding takes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

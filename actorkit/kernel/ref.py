@@ -266,8 +266,13 @@ class CountingRef(Ref[M_contra]):
             raise
 
     def _open_stream(self, call: StreamCall) -> None:
-        super()._open_stream(call)
-        self._cell.runtime.sent += 1
+        runtime = call.owner.runtime
+        runtime.sent += 1
+        try:
+            super()._open_stream(call)
+        except CircularAsk:  # raised before anything is sent
+            runtime.sent -= 1
+            raise
 
 
 class NamedRef(Ref[M_contra]):

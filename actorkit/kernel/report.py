@@ -165,12 +165,19 @@ class LogReporter:
             self._logger = default_logger()
         if self._redact is not None:
             try:
-                fields = dict(self._redact(fields))
+                fields = _named(self._redact(fields))
             except Exception as error:  # noqa: BLE001 - the hook is user code; what it guards must not leak
                 fields = {"redaction_failed": type(error).__name__}
         if "traceback" in fields:
             fields["exception"] = fields.pop("traceback")
         getattr(self._logger, level)(text, **fields)
+
+
+def _named(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields a redaction left, if they can be logged by name."""
+    if "event" in fields or not all(isinstance(name, str) for name in fields):  # type: ignore[redundant-expr]
+        raise TypeError("a log record's fields have names, and 'event' is taken")
+    return dict(fields)
 
 
 def default_logger() -> Any:

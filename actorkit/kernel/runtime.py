@@ -78,6 +78,8 @@ class StartWait(Wait):
 
     __slots__ = ("seconds", "starting")
 
+    until_ready = True
+
     def __init__(self, cell: Cell | None, starting: Cell) -> None:
         super().__init__(cell, starting)
         self.starting = starting
@@ -94,6 +96,12 @@ class StartWait(Wait):
                 _Gone(self, StartTimeout(starting.path, seconds)),
             ]
             starting.doom(KILLED)
+
+    def let_go(self, reason: Any) -> None:
+        """Whoever waits is asked to end: so is the actor that does not get ready."""
+        starting = self.starting
+        limit = starting.props.shutdown_limit
+        starting.runtime.begin_stop(starting, reason, limit=limit, kill=False)
 
 
 class _Gone(Wait):
@@ -135,6 +143,7 @@ class Runtime:
         self.closed = False
         self.interruption: BaseException | None = None
         self.on_interrupt: Callable[[], None] | None = None
+        self.on_failure: Callable[[], None] = lambda: None
         self.sent = 0
         self.handled_by_dead = 0
         self._ref_class: type[Ref[Any]] = CountingRef if audit else Ref
@@ -285,7 +294,7 @@ class Runtime:
     ) -> EndWait:
         """Tell an actor to end; ``stopped`` waits until it has."""
         wait = EndWait(None, cell)
-        if cell.state in (State.DEAD, State.NEW):
+        if cell.state is State.DEAD or not cell.serial:
             wait.resolve(cell.reason or NO_ACTOR)
             return wait
         cell.waiters = [*(cell.waiters or ()), wait]

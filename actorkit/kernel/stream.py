@@ -199,6 +199,5 @@ async def produce(cell: Cell, call: StreamCall, entry: tuple[Callable[..., Any],
     else:
         call.close()
     finally:
-        if cell.doomed is None:
-            await generator.aclose()
+        await generator.aclose()
     cell.forget_deferred(call)

@@ -237,7 +237,8 @@ class System:
     async def shutdown(self) -> None:
         """Stop all actors in good order, the youngest top-level actor first. ``open_system`` does it at the end."""
         runtime = self._runtime
-        with trio.CancelScope(shield=True):
+        with trio.CancelScope(shield=True) as scope:
+            runtime.on_failure = scope.cancel  # without carriers nobody would ever end
             while runtime.top:
                 cell = next(reversed(runtime.top.values()))
                 await runtime.stop(cell, SHUTDOWN, limit=cell.props.shutdown_limit, kill=False)
@@ -306,13 +307,14 @@ async def open_system(
     if guard is not None:
         guard.start()
     body = trio.CancelScope()
-    runtime.on_interrupt = engine.on_failure = body.cancel
+    runtime.on_interrupt = runtime.on_failure = body.cancel
     try:
         with body:
             yield system
     finally:
         try:
-            await system.shutdown()
+            if not engine.failed:
+                await system.shutdown()
         finally:
             if guard is not None:
                 guard.stop()
@@ -329,7 +331,11 @@ class _Engine:
         self._stopping = trio.Event()
         self._ended = trio.Event()
         self._failure: BaseException | None = None
-        self.on_failure: Callable[[], None] = lambda: None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the kernel itself has failed: no actor of this system runs any more."""
+        return self._failure is not None
 
     async def start(self) -> None:
         trio.lowlevel.spawn_system_task(self._run, name="actorkit engine")
@@ -346,7 +352,7 @@ class _Engine:
                 nursery.cancel_scope.cancel()
         except Exception as error:  # noqa: BLE001 - a fault of the kernel itself: raised where the system was opened
             self._failure = error
-            self.on_failure()
+            self._runtime.on_failure()
         finally:
             dispatcher.nursery = None
             self._ended.set()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -70,6 +71,15 @@ class TimerHeap(Generic[T]):
         """The earliest deadline; infinity if nothing waits."""
         self._shed()
         return self._heap[0][0] if self._heap else math.inf
+
+    def prune(self, stale: Callable[[T], bool]) -> None:
+        """Forget the items that nobody wants any more."""
+        for timer in self._heap:
+            if timer.item is not None and stale(timer.item):
+                timer.item = None
+        self._heap = [t for t in self._heap if t.item is not None]
+        heapq.heapify(self._heap)
+        self._dead = 0
 
     def _shed(self) -> None:
         while self._heap and self._heap[0][2].item is None:
@@ -142,11 +152,12 @@ class Lane(Generic[L]):
 class Timeouts(Generic[L]):
     """The time-outs of all asks of a node: a lane per duration, and a heap for durations too many to have one."""
 
-    __slots__ = ("_odd", "lanes")
+    __slots__ = ("_odd", "_prune_at", "lanes")
 
     def __init__(self) -> None:
         self.lanes: dict[float, Lane[L]] = {}
         self._odd: TimerHeap[L] = TimerHeap()
+        self._prune_at = _SWEEP_AT_LEAST
 
     def note(self, ask: L, seconds: float, now: float) -> None:
         """Note an ask whose duration may be new."""
@@ -155,6 +166,9 @@ class Timeouts(Generic[L]):
             lane = self._open(seconds)
         if lane is None:
             self._odd.push(now + seconds, ask)
+            if len(self._odd) > self._prune_at:
+                self._odd.prune(lambda ask: ask.done)
+                self._prune_at = max(_SWEEP_AT_LEAST, 2 * len(self._odd))
         else:
             lane.noted.append(ask)
 

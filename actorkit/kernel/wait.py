@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
 
@@ -90,6 +90,8 @@ class Wait:
 
     __slots__ = ("cell", "done", "error", "target", "task", "value")
 
+    until_ready: ClassVar[bool] = False  # or until the end, if it waits for either
+
     def __init__(self, cell: Cell | None, target: Cell | None) -> None:
         self.done = False
         self.cell = cell
@@ -162,6 +164,9 @@ class Wait:
     def cancelled(self) -> None:
         """The waiter was cancelled; waits that stand in a queue leave it here."""
 
+    def let_go(self, reason: Any) -> None:
+        """The waiter was asked to end; what could hold that up for ever is broken off here."""
+
 
 class _scoped:  # noqa: N801 - a context manager used like a function, cheaper than a generator
     """Notes a wait that happens inside a handler's own nursery or cancel scope, for the wait-for graph."""
@@ -190,26 +195,25 @@ class _scoped:  # noqa: N801 - a context manager used like a function, cheaper t
 
 def circle(me: Cell, target: Cell) -> tuple[Cell, ...] | None:
     """The cells that would wait for each other if ``me`` waited for ``target``; None if there is no circle."""
-    trail: list[Cell] = [me]
-    seen: set[int] = set()
-    return tuple(trail) if _reaches(target, me, trail, seen) else None
-
-
-def _reaches(cell: Cell, goal: Cell, trail: list[Cell], seen: set[int]) -> bool:
-    trail.append(cell)
-    if cell is goal:
-        return True
-    if id(cell) not in seen:
-        seen.add(id(cell))
+    came_from: dict[Cell, Cell] = {target: me}
+    rest = [target]
+    while rest:
+        cell = rest.pop()
+        if cell is me:
+            return _trail(me, came_from)
         for wait in _waits_of(cell):
-            if (
-                not wait.done
-                and wait.target is not None
-                and _reaches(wait.target, goal, trail, seen)
-            ):
-                return True
-    trail.pop()
-    return False
+            if not wait.done and wait.target is not None and wait.target not in came_from:
+                came_from[wait.target] = cell
+                rest.append(wait.target)
+    return None
+
+
+def _trail(me: Cell, came_from: dict[Cell, Cell]) -> tuple[Cell, ...]:
+    """The circle from ``me`` back to ``me``."""
+    trail = [me]
+    while len(trail) == 1 or trail[-1] is not me:
+        trail.append(came_from[trail[-1]])
+    return tuple(reversed(trail))
 
 
 def _waits_of(cell: Cell) -> list[Wait]:

@@ -348,4 +348,5 @@ class DynamicRef(Generic[M]):
 
     async def stop(self, *, timeout: float | None = None) -> None:
         """Stop all children and the supervisor, and wait until they are gone."""
+        self.ref._cell.interrupt(SHUTDOWN)  # noqa: SLF001 - a child that does not get ready is no reason to wait
         await self.ref.stop(SHUTDOWN, timeout=timeout)

@@ -541,6 +541,7 @@ class SupervisorRef:
 
     async def stop(self, *, timeout: float | None = None) -> None:
         """Stop the children in reverse order, then the supervisor, and wait until all are gone."""
+        self.ref._cell.interrupt(SHUTDOWN)  # noqa: SLF001 - a child that does not get ready is no reason to wait
         await self.ref.stop(SHUTDOWN, timeout=timeout)
 
 
