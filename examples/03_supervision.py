@@ -106,7 +106,7 @@ if __name__ == "__main__":
     ak.run(main, logs=False)  # the crash would be logged, with its traceback, on stderr
 
 # Output:
-# counter starts at 0
+#   counter starts at 0
 # count: 41
 # kill the counter
 #   counter: killed

@@ -66,7 +66,7 @@ if __name__ == "__main__":
     trio.run(main, clock=MockClock(autojump_threshold=0))
 
 # Output:
-# 0.5s /bob has PAGE 1
+#  0.5s /bob has PAGE 1
 #  1.0s /ann has PAGE 2
 #  1.5s /bob has PAGE 3
 #  2.0s /ann has PAGE 4

@@ -7,25 +7,27 @@ do, and records in one list, in order, everything it receives.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, TypeVar
 
-import actorkit as ak
 import attrs
 import pytest
 import trio
-from actorkit.kernel.wait import ZOMBIES
 from trio.testing import MockClock, wait_all_tasks_blocked
+
+import actorkit as ak
+from actorkit.kernel.wait import ZOMBIES
 
 T = TypeVar("T")
 
 
 def run_in_virtual_time(main: Callable[..., Awaitable[T]], **options: Any) -> T:
     """As ``trio.run``, on a clock that jumps to the next deadline as soon as every task waits."""
-    return trio.run(main, **{**options, "clock": MockClock(autojump_threshold=0)})
+    options["clock"] = MockClock(autojump_threshold=0)
+    return trio.run(main, **options)
 
 
 def in_virtual_time(items: Iterable[pytest.Item], directory: Path) -> None:
@@ -44,7 +46,7 @@ async def settle() -> None:
 
 
 @asynccontextmanager
-async def open_checked_system(name: str = "local") -> AsyncIterator[ak.System]:
+async def open_checked_system(name: str = "local") -> AsyncGenerator[ak.System, None]:
     """Open a system for one test; afterwards its books must balance and nothing may be left of it."""
     assert not ZOMBIES, f"left by an earlier test: {ZOMBIES}"
     async with ak.open_system(name, audit=True, logs=False, watchdog=None) as system:
@@ -135,7 +137,9 @@ class Strings:
     ref: ak.Ref[object]
     log: list[object]
 
-    async def do(self, act: Callable[[ak.Context[Any]], Any], *, timeout: float | None = 5.0) -> Any:
+    async def do(
+        self, act: Callable[[ak.Context[Any]], Any], *, timeout: float | None = 5.0
+    ) -> Any:
         """Let the puppet do something on its own turn, and return what came of it."""
         return await self.ref.ask(Do(act), timeout=timeout)
 

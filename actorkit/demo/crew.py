@@ -40,7 +40,7 @@ from actorkit.demo.messages import (
 )
 from actorkit.demo.reading import Reading, Skipped, fetch, parse
 from actorkit.demo.study import Discipline, Section, bring_together
-from actorkit.demo.wording import printable
+from actorkit.observe.text import printable
 
 M = TypeVar("M")
 R = TypeVar("R")

@@ -14,6 +14,7 @@ from actorkit.demo.corpus import Search
 from actorkit.demo.messages import (
     AskedAgain,
     FindingsOf,
+    GoOn,
     LedgerMessage,
     Listed,
     Outstanding,
@@ -27,6 +28,7 @@ from actorkit.demo.messages import (
 )
 from actorkit.demo.reading import Skipped
 from actorkit.demo.study import NAMES
+from actorkit.observe.text import printable
 
 
 class Ledger(ak.Actor[LedgerMessage]):
@@ -40,7 +42,8 @@ class Ledger(ak.Actor[LedgerMessage]):
         self.repeated = 0
         self.doing = ""
         self._foremen: list[ak.Reply[tuple[Task, ...]]] = []
-        self._patient: list[tuple[float, ak.Reply[None]]] = []
+        self._patient: list[tuple[WhenDone, ak.Reply[None]]] = []
+        self._held: list[ak.Reply[None]] | None = None
 
     def describe(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """Only how much it holds; the findings themselves would be too much to show."""
@@ -84,19 +87,35 @@ class Ledger(ak.Actor[LedgerMessage]):
         return tuple(kind for kind in NAMES if name not in self.findings[kind])
 
     @ak.on(Record)
-    def record(self, msg: Record) -> None:
+    def record(self, msg: Record, reply: ak.Reply[None]) -> None:
         """Note a finding."""
         if msg.name in self.files:
-            self.doing = f"{msg.discipline}: {msg.name}"
+            self.doing = printable(f"{msg.discipline} of {msg.name}")
             self.findings[msg.discipline].setdefault(msg.name, msg.finding)
             self._announce()
+        self._acknowledge(reply)
 
     @ak.on(Skip)
-    def skip(self, msg: Skip) -> None:
+    def skip(self, msg: Skip, reply: ak.Reply[None]) -> None:
         """Note that a file cannot be read, and why."""
         if msg.skipped.name in self.files:
             self.skipped.setdefault(msg.skipped.name, msg.skipped)
             self._announce()
+        self._acknowledge(reply)
+
+    def _acknowledge(self, reply: ak.Reply[None]) -> None:
+        """Say that it was noted, now or when the work goes on."""
+        if self._held is None:
+            reply.send(None)
+        else:
+            self._held.append(reply)
+
+    @ak.on(GoOn)
+    def go_on(self, msg: GoOn) -> None:
+        """Let those go on who wait only because the work stands still."""
+        held, self._held = self._held, None
+        for reply in held or ():
+            reply.send(None)
 
     @ak.on(FindingsOf)
     def findings_of(self, msg: FindingsOf) -> Mapping[str, Any]:
@@ -111,7 +130,7 @@ class Ledger(ak.Actor[LedgerMessage]):
     @ak.on(WhenDone)
     def when_done(self, msg: WhenDone, reply: ak.Reply[None]) -> None:
         """Answer when the work has come that far."""
-        self._patient.append((msg.share, reply))
+        self._patient.append((msg, reply))
         self._tell_the_patient()
 
     @ak.on(AskedAgain)
@@ -125,9 +144,12 @@ class Ledger(ak.Actor[LedgerMessage]):
         self._tell_the_patient()
 
     def _tell_the_patient(self) -> None:
+        if self.search is None:
+            return
         share = self.standing().share
-        known = self.search is not None
-        for wanted, reply in self._patient:
-            if known and share >= wanted:
-                reply.send(None)
-        self._patient = [each for each in self._patient if not known or each[0] > share]
+        due = [each for each in self._patient if each[0].share <= share]
+        self._patient = [each for each in self._patient if each[0].share > share]
+        for wish, reply in due:
+            if wish.hold and self._held is None:
+                self._held = []
+            reply.send(None)

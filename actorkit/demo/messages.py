@@ -119,9 +119,19 @@ class FindingsOf(ak.Request[Mapping[str, Any]]):
 
 @ak.message
 class WhenDone(ak.Request[None]):
-    """Answered when at least this share of the work is done."""
+    """Answered when at least this share of the work is done.
+
+    With ``hold`` the work then stands still until ``GoOn``: nobody is told that what he records was recorded. So strikes
+    are spread over the work even if there is little of it.
+    """
 
     share: float
+    hold: bool = False
+
+
+@ak.message
+class GoOn:
+    """Let the work go on."""
 
 
 @ak.message
@@ -137,7 +147,15 @@ class AskedAgain:
 
 
 LedgerMessage = (
-    Listed | Outstanding | Record | Skip | FindingsOf | WhenDone | ReadRegister | AskedAgain
+    Listed
+    | Outstanding
+    | Record
+    | Skip
+    | FindingsOf
+    | WhenDone
+    | GoOn
+    | ReadRegister
+    | AskedAgain
 )
 
 

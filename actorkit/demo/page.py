@@ -12,7 +12,8 @@ from actorkit.demo.duplication import DuplicationSection, Spot
 from actorkit.demo.markdown import PACKAGES_LISTED, SKIPPED_LISTED
 from actorkit.demo.structure import StructureSection
 from actorkit.demo.study import Study
-from actorkit.demo.wording import counted, printable
+from actorkit.demo.wording import counted
+from actorkit.observe.text import printable
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --quiet: #5b6675; --paper: #ffffff; --raised: #f4f6f9;

@@ -7,7 +7,8 @@ from html import escape
 
 import attrs
 
-from actorkit.demo.wording import printable, shortened
+from actorkit.demo.wording import shortened
+from actorkit.observe.text import printable
 
 WIDTH = 720
 _ROW = 26

@@ -5,7 +5,7 @@
     |- lister
     |- reading            one_for_one: readers know nothing of each other
     |  `- reader-1 ... reader-4
-    |- analysis           one_for_all: all analysts have seen the same files, or start afresh together
+    |- analysis           one_for_all: all analysts go by the same state of the ledger
     |  `- structure, complexity, documentation, duplication
     |- foreman
     `- editor
@@ -15,37 +15,65 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import attrs
-
 import actorkit as ak
 from actorkit.demo import messages as names
 from actorkit.demo.corpus import Corpus
 from actorkit.demo.crew import Analyst, Editor, Foreman, Lister, Reader
 from actorkit.demo.ledger import Ledger
-from actorkit.demo.messages import crew_of
 from actorkit.demo.sabotage import PACE, Target
 from actorkit.demo.study import DISCIPLINES
 
 ROOT = "study"
 
-# The saboteur strikes once in PACE seconds at most, and each strike costs every supervisor above it one restart at the
-# most: it either restarts the child, with whoever goes with it, or does not notice. So twice the strikes that fit in
-# the window are never reached by strikes alone, whatever their number. An actor that crashes by itself, again and
-# again, reaches them in no time, and the tree gives up as it should.
+# Strikes come once in PACE seconds at most, and each costs a supervisor one restart at most: that of its child which was
+# struck, or whose start the strike made fail. So strikes alone, however many are ordered, never reach twice the number
+# that fits in the window. An actor that crashes by itself, again and again, reaches it in no time, and then the tree
+# gives up, as it should.
 WITHIN = 5.0
 MAX_RESTARTS = 2 * round(WITHIN / PACE)
 
 
-def tree_of(system: ak.System, corpus: Corpus, directory: Path) -> ak.Props[ak.SupervisorMessage]:
-    """Say how to make the crew that studies a corpus and leaves its report in a directory."""
-    crew = crew_of(system)
-    ledger = system.named(names.LEDGER)
-    return _supervise(
+async def start_tree(system: ak.System, corpus: Corpus, directory: Path) -> ak.SupervisorRef:
+    """Start the crew that studies a corpus and leaves its report in a directory."""
+    crew = names.crew_of(system)
+    tree = ak.supervise(
         ak.Child("ledger", ak.props(Ledger), name=names.LEDGER),
-        ak.Child("lister", ak.props(Lister, corpus, ledger), name=names.LISTER),
+        ak.Child("lister", ak.props(Lister, corpus, crew.ledger), name=names.LISTER),
         ak.Child("reading", _reading(corpus), name=names.READING),
-        ak.Child("analysis", _analysis(ledger), name=names.ANALYSIS),
+        ak.Child("analysis", _analysis(crew), name=names.ANALYSIS),
         ak.Child("foreman", ak.props(Foreman, crew), name=names.FOREMAN),
         ak.Child("editor", ak.props(Editor, corpus.title, directory, crew), name=names.EDITOR),
         strategy="rest_for_one",
+        max_restarts=MAX_RESTARTS,
+        within=WITHIN,
+    )
+    return await system.start(tree, name=ROOT)
+
+
+def _reading(corpus: Corpus) -> ak.Props[ak.SupervisorMessage]:
+    readers = (ak.Child(key.name, ak.props(Reader, corpus), name=key) for key in names.READER)
+    return ak.supervise(
+        *readers, strategy="one_for_one", max_restarts=MAX_RESTARTS, within=WITHIN
+    )
+
+
+def _analysis(crew: names.Crew) -> ak.Props[ak.SupervisorMessage]:
+    analysts = (
+        ak.Child(each.name, ak.props(Analyst, each, crew.ledger), name=names.ANALYST[each.name])
+        for each in DISCIPLINES
+    )
+    return ak.supervise(
+        *analysts, strategy="one_for_all", max_restarts=MAX_RESTARTS, within=WITHIN
+    )
+
+
+def targets() -> tuple[Target, ...]:
+    """Who may be struck: everybody but the root, whose end is the end, and the ledger, which holds what all the others
+    can ask for again.
+    """
+    supervisors = (names.READING, names.ANALYSIS)
+    workers = (names.LISTER, *names.READER, *names.ANALYST.values(), names.FOREMAN, names.EDITOR)
+    return (
+        *(Target(key.name, supervisor=True) for key in supervisors),
+        *(Target(key.name) for key in workers),
     )

@@ -1,19 +1,10 @@
-"""Text from files, made safe to show: nothing in it can move a cursor, end a table or become markup."""
+"""How numbers and names are put into words. Text from files is made safe: it cannot end a table or become markup."""
 
 from __future__ import annotations
 
+from actorkit.observe.text import printable
+
 _SPECIAL_IN_MARKDOWN = frozenset("\\`*_{}[]<>#|&~")
-
-
-def printable(text: str) -> str:
-    """Escape whatever is not a visible character: control codes, undecodable bytes of file names, overrides."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escaped(char) for char in text)
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def shortened(text: str, limit: int) -> str:

@@ -457,7 +457,7 @@ class Cell:
             self.traps
             or self.state is State.STOPPING
             or self.running
-            or not (self.pinned or isinstance(waiting, Wait))
+            or not (self.pinned or isinstance(waiting, Wait) or self._resumed())
         ):
             self.order(StopOrder(reason))
             if isinstance(waiting, Wait):
@@ -471,6 +471,19 @@ class Cell:
         elif isinstance(waiting, Wait):
             waiting.cancelled()
             waiting.fail(ActorExit())
+        else:
+            self.step = self._break_off
+
+    def _resumed(self) -> bool:
+        """Whether the handler's wait is over, and the cell stands in the run queue to go on with it."""
+        inside = self.gen is not None and self.gen.gi_yieldfrom is not None
+        return inside and self.waiting is None and not self.suspended
+
+    def _break_off(self, _: Any) -> Any:
+        if self.gen is None:
+            return DEAD
+        self.step = self.gen.send
+        return self.gen.throw(ActorExit())
 
     def bury(self, reason: ExitReason) -> None:
         """Record the death and tell everyone, in OTP's order: names are free before anybody hears (1.8)."""
@@ -484,9 +497,9 @@ class Cell:
         self.handled = self._taken()
         self.runtime.bury(self, reason)
 
-    def crashed_while(self) -> str:
-        """The type of the last item taken from the mailbox, for reports."""
-        last = self.ring[self._taken() & (RING - 1)]
+    def in_hand(self) -> str:
+        """The type of the last item taken from the mailbox; empty before the first."""
+        last = self.ring[self._taken() & (RING - 1)] if self.ring else None
         return last.__qualname__ if last is not None else ""
 
     def recent(self) -> tuple[str, ...]:
@@ -518,6 +531,14 @@ def is_mail(item: Any) -> bool:
     return not (
         kind is Sentinel or kind in _MAIL_ENVELOPES or getattr(kind, "__actorkit_signal__", False)
     )
+
+
+def is_for_whoever(item: Any) -> bool:
+    """Whether a queued item is for whoever sits in a seat, and not for one incarnation alone."""
+    if type(item) is Fired:
+        found: bool = item.handle.for_whoever
+        return found
+    return is_mail(item) and type(item) is not Next
 
 
 def _resting(_: Any) -> Any:

@@ -246,19 +246,15 @@ class Context(Generic[M_contra]):
 
     def take_exits(self, addresses: Collection[Address], /) -> dict[Address, ExitReason]:
         """Take the exit signals of linked incarnations out of the mailbox; returns the reasons of those found."""
-        found: dict[Address, ExitReason] = {}
         cell = self._cell
-        for item in [item for item in cell.queue if type(item) is Exit and item.linked]:
-            if item.address in addresses:
-                found[item.address] = item.reason
-        if found:
-            kept = [
-                i for i in cell.queue if not (type(i) is Exit and i.linked and i.address in found)
-            ]
-            cell.uncounted -= len(cell.queue) - len(kept)
+        taken = [i for i in cell.queue if type(i) is Exit and i.linked and i.address in addresses]
+        if taken:
+            there = {id(item) for item in taken}
+            kept = [item for item in cell.queue if id(item) not in there]
+            cell.uncounted -= len(taken)
             cell.queue.clear()
             cell.queue.extend(kept)
-        return found
+        return {i.address: i.reason for i in taken if i.address is not None}
 
     def seats(self) -> Mapping[str, Seat]:
         """The seats below this actor, by segment."""

@@ -60,7 +60,7 @@ def live(cell: Cell) -> Generator[Any, Any, None]:  # noqa: C901, PLR0912, PLR09
     """The life of one actor, stepped by carriers inside the cell's context."""
     handler_of = cell.table.get
     item: Any = None
-    held: Any = None
+    held: Any = IDLE
     reason: Any = KILLED
     seq = 0
     try:
@@ -144,7 +144,7 @@ def live(cell: Cell) -> Generator[Any, Any, None]:  # noqa: C901, PLR0912, PLR09
         yield MORE  # this carrier's scope may be cancelled: ``stopping`` needs another
     if cell.doomed is None:
         reason = yield from run_stopping(cell, reason)
-        if held is not None and cell.call is not None and cell.doomed is None:
+        if held is not IDLE and cell.call is not None and cell.doomed is None:
             call, cell.call = cell.call, None
             call.resolve(held)
     cell.bury(cell.doomed or reason)
@@ -223,6 +223,7 @@ class Dispatcher:
             self.turns += 1
         return None
 
+    @trio.lowlevel.enable_ki_protection  # up to ``live``: a Ctrl-C belongs to user code or to the main task
     async def carry(self) -> None:
         """A carrier: serves the run queue until there are idle carriers enough."""
         task = trio.lowlevel.current_task()

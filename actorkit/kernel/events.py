@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from actorkit.kernel.message import shortened
+from actorkit.kernel.message import error_text, shortened
 
 if TYPE_CHECKING:
     from actorkit.kernel.address import Address
@@ -244,7 +244,8 @@ class Events:
         for entry in self._observers:
             if entry[0] is observer:
                 self._remove(entry)
-        self.emit(ObserverFailed(repr(observer), f"{type(error).__name__}: {error}"))
+        said = f"{type(error).__name__}: {error_text(error)}"
+        self.emit(ObserverFailed(shortened(observer), said))
 
 
 class DeadLetters:

@@ -138,7 +138,7 @@ def _without_frames(error: BaseException) -> BaseException:
             continue
         seen.add(id(one))
         one.__traceback__ = None
-        if depth:  # its notes are in the formatted text, which would else hold them again at every death
+        if depth:  # the formatted text has its notes already
             one.__dict__.pop("__notes__", None)
         if depth == _CAUSES:
             one.__cause__ = one.__context__ = None

@@ -10,6 +10,8 @@ import types
 from collections.abc import Awaitable, Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+import trio
+
 from actorkit.errors import Ignore, Refused, Stop, Unhandled
 from actorkit.kernel.call import Call, Reply
 from actorkit.kernel.cell import ATTENTION, Cell, Fired, Leave, Next, State, StopOrder, crash_of
@@ -76,10 +78,22 @@ def broken_off(cell: Cell, error: BaseException, item: Any) -> ExitReason:
     """The exit reason when something that is no ``Exception`` left a handler."""
     if cell.doomed is not None:
         return cell.doomed
-    if isinstance(error, (KeyboardInterrupt, SystemExit)):
-        cell.runtime.interrupted(error)
+    interruption = interruption_in(error)
+    if interruption is not None:
+        cell.runtime.interrupted(interruption)
         return crash_of(error, item)
-    return cell.leave if cell.leave is not None else KILLED
+    if cell.leave is not None:
+        return cell.leave
+    return KILLED if isinstance(error, (ActorExit, trio.Cancelled)) else crash_of(error, item)
+
+
+def interruption_in(error: BaseException) -> BaseException | None:
+    """The Ctrl-C or ``SystemExit`` that an exception is, or that a nursery has put into a group."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(interruption_in, error.exceptions)), None)
+    return None
 
 
 async def run_stopping(cell: Cell, reason: ExitReason) -> ExitReason:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from trio.lowlevel import enable_ki_protection
+
 from actorkit.errors import CircularAsk, MailboxFull
 from actorkit.kernel.address import Address
 from actorkit.kernel.call import Call, died
@@ -16,6 +18,7 @@ from actorkit.kernel.events import DeadReason
 from actorkit.kernel.exits import KILLED, NO_ACTOR, NORMAL, ExitReason
 from actorkit.kernel.message import AskOf, StreamOf
 from actorkit.kernel.stream import Stream, StreamCall
+from actorkit.kernel.timekeeping import checked_seconds
 from actorkit.kernel.wait import CURRENT, ZOMBIES, Wait, Work, circle, direct_cell
 
 if TYPE_CHECKING:
@@ -80,6 +83,7 @@ class Ref(Generic[M_contra]):
         """Whether the actor runs now; False only after its names are free. Not a promise about the next moment."""
         return State.STARTING <= self._cell.state <= State.STOPPING
 
+    @enable_ki_protection
     def tell(self, message: M_contra, /) -> None:
         """Send a message and go on at once. Never raises: what cannot be delivered becomes a dead letter."""
         cell = self._cell
@@ -95,6 +99,7 @@ class Ref(Generic[M_contra]):
             cell.idle = False
             cell.push(cell)
 
+    @enable_ki_protection
     async def send(self, message: M_contra, /) -> None:
         """Send a message, waiting until the mailbox has room for it.
 
@@ -103,6 +108,9 @@ class Ref(Generic[M_contra]):
             CircularAsk: the actor waits, directly or not, for this one.
         """
         cell = self._cell
+        if ZOMBIES and CURRENT.get() in ZOMBIES:
+            self.tell(message)
+            raise died(cell.path, KILLED)
         if cell.state is State.DEAD or len(cell.queue) < cell.limit or not cell.full():
             self.tell(message)
             if cell.state is State.DEAD:
@@ -119,6 +127,7 @@ class Ref(Generic[M_contra]):
         cell.crowded = True
         await wait
 
+    @enable_ki_protection
     async def ask(
         self, message: AskOf[M_contra, R], /, *, timeout: float | None = DEFAULT_TIMEOUT
     ) -> R:
@@ -148,20 +157,21 @@ class Ref(Generic[M_contra]):
         if len(queue) >= cell.limit:
             _check_door(cell, message)
             queue = cell.open_mail()
-        queue.append(call)
-        if cell.idle:
-            cell.idle = False
-            cell.push(cell)
-        if timeout is not None:
+        if timeout is not None:  # first, for a wrong time-out must not leave a request behind
             call.seconds = timeout
             lane = me.runtime.clock.lanes.get(timeout)
             if lane is None:
                 me.runtime.clock.expire(call, timeout)
             else:
                 lane.noted.append(call)
+        queue.append(call)
+        if cell.idle:
+            cell.idle = False
+            cell.push(cell)
         reply: R = await call
         return reply
 
+    @enable_ki_protection
     async def _ask_slowly(self, cell: Cell, message: Any, timeout: float | None) -> Any:
         """Ask from a plain trio task, or from inside a handler's own nursery or cancel scope."""
         me = _origin()
@@ -204,6 +214,9 @@ class Ref(Generic[M_contra]):
         me = _origin()
         if me is not None:
             _check_circle(me, cell)
+        if ZOMBIES and CURRENT.get() in ZOMBIES:
+            cell.runtime.dead_letter(call.message, cell, DeadReason.FENCED)
+            raise died(cell.path, KILLED)
         if len(cell.queue) >= cell.limit:
             _check_door(cell, call.message)
         cell.accept(call)
@@ -236,6 +249,7 @@ class Ref(Generic[M_contra]):
             return cell.reason or NO_ACTOR
         return await _end_of(cell, None)
 
+    @enable_ki_protection
     def kill(self) -> None:
         """End the actor at once: no hook runs, what it still tries to send is dropped. It cannot refuse."""
         cell = self._cell
@@ -257,6 +271,8 @@ class CountingRef(Ref[M_contra]):
         self, message: AskOf[M_contra, R], /, *, timeout: float | None = DEFAULT_TIMEOUT
     ) -> R:
         """Count, and ask."""
+        if timeout is not None:
+            checked_seconds(timeout)
         runtime = self._cell.runtime
         runtime.sent += 1
         try:

@@ -175,7 +175,7 @@ class LogReporter:
 
 def _named(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields a redaction left, if they can be logged by name."""
-    if "event" in fields or not all(isinstance(name, str) for name in fields):  # type: ignore[redundant-expr]
+    if "event" in fields or not all(isinstance(name, str) for name in fields):
         raise TypeError("a log record's fields have names, and 'event' is taken")
     return dict(fields)
 

@@ -58,7 +58,7 @@ from actorkit.kernel.exits import (
     Monitor,
 )
 from actorkit.kernel.inspection import Inspection
-from actorkit.kernel.life import start_failure, tell_waiters
+from actorkit.kernel.life import interruption_in, start_failure, tell_waiters
 from actorkit.kernel.mailbox import Mailbox
 from actorkit.kernel.ref import CountingNamedRef, CountingRef, NamedRef, Ref
 from actorkit.kernel.registry import Key, Registry, name_of
@@ -101,7 +101,7 @@ class StartWait(Wait):
         """Whoever waits is asked to end: so is the actor that does not get ready."""
         starting = self.starting
         limit = starting.props.shutdown_limit
-        starting.runtime.begin_stop(starting, reason, limit=limit, kill=False)
+        _ = starting.runtime.begin_stop(starting, reason, limit=limit, kill=False)
 
 
 class _Gone(Wait):
@@ -389,24 +389,29 @@ class Runtime:
                 item.fail(died(cell.path, cell.reason or NO_ACTOR))
             elif type(item) is Next:
                 self.dead_letter(item.message, cell, why)
-            elif type(item) is Fired:
-                if item.handle.surfaced():
-                    self.dead_letter(item.message, cell, why)
-                else:
-                    self.sent -= 1
+            elif type(item) is Fired and not item.handle.for_whoever:
+                self._turn_timer_away(item, cell, why)
+
+    def _turn_timer_away(self, item: Fired, cell: Cell, why: DeadReason) -> None:
+        if item.handle.surfaced():
+            self.dead_letter(item.message, cell, why)
+        else:  # called off: as if it had never been sent
+            self.sent -= 1
 
     def turn_away(self, cell: Cell, why: DeadReason) -> None:
         """Turn away all that waits in a dead cell's mailbox."""
         self._turn_away_own(cell, why)
         for item in cell.queue:
-            if is_mail(item) and type(item) is not Next:
+            if type(item) is Fired and item.handle.for_whoever:
+                self._turn_timer_away(item, cell, why)
+            elif is_mail(item) and type(item) is not Next:
                 cell.refuse_mail(item, why)
         cell.queue = NO_MAIL
         senders: deque[RoomWait] | tuple[()] = cell.senders or ()
         for wait in list(senders):
-            self.sent += 1
-            self.dead_letter(wait.message, cell, why)
-            wait.fail(died(cell.path, cell.reason or NO_ACTOR))
+            if wait.fail(died(cell.path, cell.reason or NO_ACTOR)):
+                self.sent += 1
+                self.dead_letter(wait.message, cell, why)
         cell.senders = None
 
     def release(self, cell: Cell) -> None:
@@ -516,8 +521,13 @@ class Runtime:
         try:
             with scope:
                 await function(*args)
-        except Exception as error:  # noqa: BLE001 - becomes the owner's exit reason, traceback and all
+        except trio.Cancelled:
+            raise
+        except BaseException as error:  # noqa: BLE001 - becomes the owner's exit reason, traceback and all
             reason = crash_of(error, None)
+            interruption = interruption_in(error)
+            if interruption is not None:
+                self.interrupted(interruption)
             if cell.doomed is None:
                 cell.leave = reason  # tells ``bury`` that the crash is the actor's own
             cell.doom(reason)

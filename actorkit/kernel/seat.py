@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from actorkit.kernel.cell import NO_MAIL, Cell, Next, State, is_mail
+from actorkit.kernel.cell import NO_MAIL, Cell, Fired, RoomWait, State, is_for_whoever
 from actorkit.kernel.events import DeadReason
 from actorkit.kernel.exits import NO_ACTOR, ExitReason
 from actorkit.kernel.mailbox import next_threshold
+from actorkit.kernel.wait import Wait
 
 if TYPE_CHECKING:
     from actorkit.kernel.actor import Props
@@ -58,9 +59,7 @@ class Seat:
         cell.uncounted = waiting.uncounted
         cell.senders = waiting.senders
         cell.crowded = waiting.crowded or waiting.senders is not None
-        for call in cell.queue:
-            if getattr(call, "target", None) is waiting:
-                call.target = cell
+        _readdress(waiting, cell)
         waiting.queue = NO_MAIL
         waiting.state = State.DEAD
         waiting.limit = -1
@@ -73,12 +72,12 @@ class Seat:
         if self.cell is not dead:
             return
         vacancy = self._vacancy(dead.props)
-        vacancy.open_mail().extend(i for i in dead.queue if is_mail(i) and type(i) is not Next)
+        queue = vacancy.open_mail()
+        queue.extend(item for item in dead.queue if is_for_whoever(item))
+        vacancy.uncounted = sum(type(item) is Fired for item in queue)
         vacancy.senders = dead.senders
         vacancy.limit = dead.mailbox.capacity
-        for call in vacancy.queue:
-            if getattr(call, "target", None) is dead:
-                call.target = vacancy
+        _readdress(dead, vacancy)
         dead.queue = NO_MAIL
         dead.senders = None
         self.cell = self.ref._cell = vacancy
@@ -86,12 +85,20 @@ class Seat:
     def close(self, reason: ExitReason = NO_ACTOR) -> None:
         """Nobody will sit here again: mail that waits becomes dead letters, those who asked are told."""
         self.closed = True
-        for seat in list(self.seats.values()):
+        for seat in self.seats.values():
             seat.close(reason)
-        self.seats.clear()
         cell = self.cell
         if not self.occupied and cell.state is not State.DEAD:
             cell.state = State.DEAD
             cell.reason = reason
             cell.limit = -1
             self.runtime.turn_away(cell, DeadReason.DIED)
+
+
+def _readdress(old: Cell, new: Cell) -> None:
+    """Those who wait for one cell now wait for the other, as far as circular asks are concerned."""
+    for wait in (*new.queue, *(new.senders or ())):
+        if isinstance(wait, Wait) and wait.target is old:
+            wait.target = new
+        if isinstance(wait, RoomWait):
+            wait.owner = new

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from actorkit.errors import AskError, AskTimeout
+from actorkit.errors import AskError, AskTimeout, Refused
 from actorkit.kernel.vocabulary import Kind
 from actorkit.kernel.wait import Wait, direct_cell
 
@@ -184,18 +184,21 @@ async def produce(cell: Cell, call: StreamCall, entry: tuple[Callable[..., Any],
     function, kind = entry
     cell.defer(call)
     if kind != Kind.STREAM:
-        result = function(cell.actor, call.message, ReplyStream(call, cell))
-        if inspect.isawaitable(result):
-            await result
+        try:
+            result = function(cell.actor, call.message, ReplyStream(call, cell))
+            if inspect.isawaitable(result):
+                await result
+        except Refused as refusal:
+            cell.forget_deferred(call)
+            call.refuse(refusal)
         return
     generator = function(cell.actor, call.message)
     try:
         async for item in generator:
             if not await call.put(item):
                 break
-    except AskError as error:
-        if not call.refuse(error):
-            raise
+    except Refused as refusal:
+        call.refuse(refusal)
     else:
         call.close()
     finally:

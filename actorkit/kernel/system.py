@@ -339,7 +339,8 @@ class _Engine:
 
     async def start(self) -> None:
         trio.lowlevel.spawn_system_task(self._run, name="actorkit engine")
-        await self._running.wait()
+        with trio.CancelScope(shield=True):  # else nobody would stop it again
+            await self._running.wait()
 
     async def _run(self) -> None:
         dispatcher = self._runtime.dispatcher

@@ -72,6 +72,7 @@ class _OwnedHandle(TimerHandle):
     """A timer of an actor, which dies with it."""
 
     __slots__ = ("_cell", "_message", "_period")
+    for_whoever = False
 
     def __init__(
         self, clock: Clock, timer: Timer[Any], cell: Cell, message: Any, period: float | None
@@ -112,6 +113,7 @@ class _RefTimer(TimerHandle):
     """A timer set from outside any actor, for whoever the reference means when it fires."""
 
     __slots__ = ("_message", "_ref", "_runtime")
+    for_whoever = True
 
     def __init__(
         self, clock: Clock, timer: Timer[Any], runtime: Runtime, ref: Any, message: Any
@@ -141,6 +143,7 @@ class IdleTimer:
     """Fires once if its actor handles no message for a while, counted from the end of the message in hand."""
 
     __slots__ = ("_handle", "_seconds", "cell", "message", "seen")
+    for_whoever = False
 
     def __init__(self, cell: Cell, seconds: float, message: Any) -> None:
         self.cell = cell
@@ -267,6 +270,7 @@ class Clock:
             if self._nap is not None:
                 self._nap.deadline = deadline
 
+    @trio.lowlevel.enable_ki_protection
     async def keep(self) -> None:
         """Sleep until the next deadline, carry out what is due, and so on for ever."""
         while True:

@@ -74,10 +74,10 @@ class TimerHeap(Generic[T]):
 
     def prune(self, stale: Callable[[T], bool]) -> None:
         """Forget the items that nobody wants any more."""
-        for timer in self._heap:
+        for _, _, timer in self._heap:
             if timer.item is not None and stale(timer.item):
                 timer.item = None
-        self._heap = [t for t in self._heap if t.item is not None]
+        self._heap = [entry for entry in self._heap if entry[2].item is not None]
         heapq.heapify(self._heap)
         self._dead = 0
 

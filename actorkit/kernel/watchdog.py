@@ -49,13 +49,15 @@ class Watchdog:
     def _watch(self) -> None:
         dispatcher = self._runtime.dispatcher
         interval = self._limit / _LOOKS_PER_LIMIT
-        looks, before = 0, -1
+        looks = 0
+        before: tuple[object, int] = (None, -1)
         while not self._stop.wait(interval):
-            cell, turns = dispatcher.running, dispatcher.turns
-            looks = looks + 1 if cell is not None and turns == before else 0
-            before = turns
+            cell = dispatcher.running
+            seen = (cell, dispatcher.turns)
+            looks = looks + 1 if cell is not None and seen == before else 0
+            before = seen
             if looks == _LOOKS_PER_LIMIT and cell is not None:
-                self._report(cell.path, _message_type(cell), self._limit)
+                self._report(cell.path, cell.in_hand(), self._limit)
 
     def _report(self, path: str, message_type: str, seconds: float) -> None:
         frame = sys._current_frames().get(self._watched)
@@ -65,9 +67,3 @@ class Watchdog:
             self._token.run_sync_soon(self._runtime.events.emit, event)
         except trio.RunFinishedError:
             self._stop.set()
-
-
-def _message_type(cell: object) -> str:
-    ring = getattr(cell, "ring", [])
-    types = [t.__qualname__ for t in ring if t is not None]
-    return types[-1] if types else ""

@@ -101,12 +101,16 @@ class DynamicSupervisor(Actor[DynamicMessage]):
 
     def started(self) -> None:
         """Children of an earlier incarnation are gone for good: their mail is turned away."""
+        self._drop_seats()
+
+    def _drop_seats(self) -> None:
         for segment in list(self.ctx.seats()):
             self.ctx.drop_seat(segment)
 
     async def stopping(self, reason: ExitReason) -> None:
         """Ask all children to end at once, and kill those that have not within the shared limit."""
         await self._stop(list(self.at.values()))
+        self._drop_seats()
 
     async def _stop(self, places: list[Place]) -> None:
         """Stop running children all at once; exit signals of those that have ended by themselves are absorbed.

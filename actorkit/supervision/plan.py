@@ -295,5 +295,5 @@ def stop_order(plan: Plan) -> tuple[str, ...]:
 def awaited(plan: Plan) -> frozenset[str]:
     """The children that run, are being restarted, or will be with one that is: those whose mail is kept."""
     restarting = [r.id for r in plan.children if r.status is ChildStatus.RESTARTING]
-    coming = {record.id for child in restarting for record in _group(plan, child)}
+    coming = frozenset(record.id for child in restarting for record in _group(plan, child))
     return coming | {r.id for r in plan.children if r.status is ChildStatus.RUNNING}

@@ -15,7 +15,7 @@ from actorkit.kernel.actor import Props
 from actorkit.kernel.address import checked_segment
 from actorkit.kernel.registry import Key, name_of
 
-M = TypeVar("M")
+M_contra = TypeVar("M_contra", contravariant=True)
 
 Restart = Literal["permanent", "transient", "temporary"]
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
@@ -23,7 +23,7 @@ AutoShutdown = Literal["never", "any_significant", "all_significant"]
 
 
 @attrs.frozen(slots=True)
-class TreeProps(Props[M]):
+class TreeProps(Props[M_contra]):
     """How to make a supervisor of any kind: as a child it is given all the time it needs to stop its own."""
 
     shutdown_limit: ClassVar[float | None] = None
@@ -90,7 +90,7 @@ def _check_significant(significant: object, restart: str) -> None:
 
 
 @attrs.frozen
-class Child(Generic[M]):
+class Child(Generic[M_contra]):
     """One child of a supervisor. The specification is also the typed key to its reference: ``bank.child(ALICE)``.
 
     Attributes:
@@ -106,12 +106,12 @@ class Child(Generic[M]):
     """
 
     id: str
-    props: Props[M]
+    props: Props[M_contra]
     restart: Restart = attrs.field(default="permanent", kw_only=True)
     shutdown: float | Literal["kill"] | None = attrs.field(default=None, kw_only=True)
     significant: bool = attrs.field(default=False, kw_only=True)
     start_timeout: float | None = attrs.field(default=None, kw_only=True)
-    name: str | Key[M] | None = attrs.field(default=None, kw_only=True)
+    name: str | Key[M_contra] | None = attrs.field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         _check_id(self.id)

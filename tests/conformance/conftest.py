@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import actorkit as ak
 import pytest
 
+import actorkit as ak
 from tests.harness import in_virtual_time, open_checked_system
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the cases in virtual time."""
     in_virtual_time(items, Path(__file__).parent)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-import actorkit as ak
 import pytest
 import trio
 
+import actorkit as ak
 from tests.harness import end, lost, puppet, reasons, settle, watch
 
 DIE = ak.Failed("die")
@@ -146,9 +146,9 @@ async def test_a16_alias_bif_single_use(system: ak.System) -> None:
     asker.cue(lambda ctx: _keep(asker.log, desk.ask(Buy())))
     await settle()
     [slot] = slots
-    assert slot.wanted
+    assert slot.wanted is True
     assert await peer.do(lambda _: [slot.send(1), slot.send(2)]) == [True, False]
-    assert not slot.wanted
+    assert slots[0].wanted is False
     assert await peer.do(lambda _: [slot.send(3), slot.send(4)]) == [False, False]
     await settle()
     assert asker.log == [1]

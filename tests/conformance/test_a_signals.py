@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
-import actorkit as ak
 import pytest
 import trio
 
+import actorkit as ak
 from tests.harness import (
-    Strings,
     end,
     link,
     lost,
@@ -126,22 +126,26 @@ async def test_a04_kill2killed_exit1(system: ak.System) -> None:
     assert reasons(observer.exits) == [ak.Killed()]
 
 
+def _watch(ref: ak.Ref[Note], ctx: ak.Context[Any]) -> None:
+    ctx.watch(ref)
+
+
+def _send_and_exit(ref: ak.Ref[Note], ctx: ak.Context[Any]) -> None:
+    for _ in range(3):
+        ref.tell(A)
+    ctx.exit(ref, GOOD)
+    for _ in range(2):
+        ref.tell(X)
+
+
 async def test_a05_xm_sig_order(system: ak.System) -> None:
     """Messages and exit signals from one sender act in the order sent: what follows a fatal one is never handled."""
     sender, watcher = await puppet(system), await puppet(system)
     for _ in range(50):
         log: list[object] = []
         touchy = await system.spawn(ak.props(Touchy, log))
-        await watcher.do(lambda ctx, ref=touchy: ctx.watch(ref))
-
-        def play(ctx: ak.Context[Any], ref: ak.Ref[Note] = touchy) -> None:
-            for _ in range(3):
-                ref.tell(A)
-            ctx.exit(ref, GOOD)
-            for _ in range(2):
-                ref.tell(X)
-
-        await sender.do(play)
+        await watcher.do(partial(_watch, touchy))
+        await sender.do(partial(_send_and_exit, touchy))
         await settle()
         assert log in ([], [A, A, A])
     assert reasons(watcher.downs) == [GOOD] * 50
@@ -303,8 +307,3 @@ async def test_a10_parent_ends_with_linked_child(system: ak.System) -> None:
     grown: ak.Ref[object] = await other.do(lambda ctx: ctx.spawn(puppet_props(log)))
     other.ref.kill()
     assert await grown.wait_stopped() == ak.Killed()
-
-
-def test_a_strings_are_told_apart() -> None:
-    """Two holds on puppets are equal only if they are the same one, so mix-ups in these tests show."""
-    assert Strings.__eq__ is object.__eq__

@@ -6,10 +6,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-import actorkit as ak
 import pytest
 import trio
 
+import actorkit as ak
 from tests.harness import lost, puppet, settle
 
 BYE = ak.Failed("bye")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import actorkit as ak
 import pytest
 
+import actorkit as ak
+from actorkit.supervision.spec import Strategy
 from tests.harness import settle
 from tests.supervision.support import (
     Crash,
@@ -21,7 +22,7 @@ from tests.supervision.support import (
 )
 
 ORDERLY = [ak.Normal(), ak.Shutdown(), ak.Shutdown("detail")]
-STRATEGIES = ["one_for_one", "one_for_all", "rest_for_one"]
+STRATEGIES: list[Strategy] = ["one_for_one", "one_for_all", "rest_for_one"]
 
 
 @pytest.mark.parametrize("reason", ORDERLY, ids=str)
@@ -157,7 +158,9 @@ async def test_d56_one_for_all(system: ak.System) -> None:
     assert stage.news()[2:] == [
         "stop 3", "gone 3", "stop 1", "gone 1", "start 1", "start 2", "start 3",
     ]  # fmt: skip
-    assert all(incarnation(supervisor.child(c)) > old for c, old in zip(children, before, strict=True))
+    assert all(
+        incarnation(supervisor.child(c)) > old for c, old in zip(children, before, strict=True)
+    )
     assert [(s.path, s.reason) for s in stopped[1:]] == [
         ("/top/3", ak.Shutdown()), ("/top/1", ak.Shutdown()),
     ]  # fmt: skip
@@ -223,16 +226,18 @@ async def test_d58_hanging_restart_loop_rest_for_one(system: ak.System) -> None:
     """While a child's restart fails again and again, those after it wait, stopped, and the supervisor answers."""
     stage = Stage()
     one, three = stage.child("1"), stage.child("3")
-    two = stage.child("2", starts=at_first("ok", *["fail"] * 50, then="ok"))
-    options = {"strategy": "rest_for_one", "max_restarts": 1000, "backoff": ak.Backoff(initial=1.0)}
-    supervisor = await system.start(ak.supervise(one, two, three, **options))  # type: ignore[arg-type]
+    two = stage.child("2", starts=at_first("ok", then="fail"))
+    backoff = ak.Backoff(initial=1.0)
+    supervisor = await system.start(
+        ak.supervise(one, two, three, strategy="rest_for_one", max_restarts=1000, backoff=backoff)
+    )
     await crash(supervisor.child(two))
     looping = {"1": "running", "2": "restarting", "3": "stopped"}
     assert await statuses(supervisor) == looping
     assert await supervisor.count_children() == ak.ChildCounts(3, 1, 0, 3)
     for call in (supervisor.restart_child, supervisor.delete_child):
         with pytest.raises(ak.ChildRestarting):
-            await call("2")  # type: ignore[arg-type]
+            await call("2")
     with pytest.raises(ak.ChildPresent):
         await supervisor.start_child(two)
 
@@ -244,7 +249,7 @@ async def test_d58_hanging_restart_loop_rest_for_one(system: ak.System) -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-async def test_d58_hanging_restart_loop(system: ak.System, strategy: str) -> None:
+async def test_d58_hanging_restart_loop(system: ak.System, strategy: Strategy) -> None:
     """A retry waits behind the supervisor's other mail, so that a loop of failing restarts can be ended.
 
     Here without any back-off: between two attempts the supervisor takes what waits, as in OTP.
@@ -252,7 +257,7 @@ async def test_d58_hanging_restart_loop(system: ak.System, strategy: str) -> Non
     stage = Stage()
     bad = stage.child("bad", starts=at_first("ok", then="fail"))
     supervisor = await system.start(
-        ak.supervise(stage.child("a"), bad, strategy=strategy, max_restarts=10**6)  # type: ignore[arg-type]
+        ak.supervise(stage.child("a"), bad, strategy=strategy, max_restarts=10**6)
     )
     supervisor.child(bad).tell(Crash())
     while stage.roles["bad"].incarnations < 20:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import actorkit as ak
+from typing import Any
+
 import pytest
 
+import actorkit as ak
+from actorkit.supervision.spec import Restart
 from tests.harness import settle
 from tests.supervision.support import (
     Note,
@@ -40,7 +43,12 @@ async def test_d46_order_of_children(system: ak.System) -> None:
 async def test_d47_sup_start_fail(system: ak.System) -> None:
     """If a child does not start, those before it are stopped in reverse, those after it never start, nothing is retried."""
     stage = Stage()
-    children = [stage.child("a"), stage.child("b"), stage.child("d", starts=["fail"]), stage.child("f")]
+    children = [
+        stage.child("a"),
+        stage.child("b"),
+        stage.child("d", starts=["fail"]),
+        stage.child("f"),
+    ]
     errors = record(system, ak.ChildStartError)
     stopped = record(system, ak.Stopped)
     with pytest.raises(ak.StartFailed) as failure:
@@ -74,7 +82,7 @@ async def test_d47_faulty_application_shutdown(system: ak.System) -> None:
 
 
 @pytest.mark.parametrize("restart", ["permanent", "transient"])
-async def test_d48_sup_start_ignore_child(system: ak.System, restart: ak.Restart) -> None:
+async def test_d48_sup_start_ignore_child(system: ak.System, restart: Restart) -> None:
     """A child that declines to start is no error: its specification is kept, stopped, and can be started later.
 
     OTP returns ``{ok, undefined}``; here it is the child's lasting reference, which is not alive.
@@ -125,7 +133,7 @@ async def test_d49_sup_start_ignore_temporary_child(system: ak.System) -> None:
 
 
 @pytest.mark.parametrize("restart", ["permanent", "transient", "temporary"])
-async def test_d49_sup_start_ignore_dynamic_child(system: ak.System, restart: ak.Restart) -> None:
+async def test_d49_sup_start_ignore_dynamic_child(system: ak.System, restart: Restart) -> None:
     """Of a dynamic child that declines to start nothing is kept.
 
     OTP returns ``{ok, undefined}``. There is no reference to return here, so the caller gets ``StartIgnored``.
@@ -159,9 +167,12 @@ async def test_d50_sup_flags(system: ak.System) -> None:
     """
     stage = Stage()
     child = stage.child("a")
-    for wrong in ({"strategy": "one_for_none"}, {"max_restarts": -1}, {"within": 0}):
+    refused: list[dict[str, Any]] = [
+        {"strategy": "one_for_none"}, {"max_restarts": -1}, {"within": 0},
+    ]  # fmt: skip
+    for wrong in refused:
         with pytest.raises(ak.SpecError):
-            await system.start(ak.supervise(child, **wrong))  # type: ignore[arg-type]
+            await system.start(ak.supervise(child, **wrong))
     assert stage.news() == []
 
 
@@ -170,7 +181,10 @@ async def test_d50_child_specs_map(system: ak.System) -> None:
     stage = Stage()
     child = stage.child("a")
     significant = stage.child("s", significant=True, restart="transient")
-    for wrong in ({"restart": "sometimes"}, {"shutdown": -1}, {"significant": True}):
+    refused: list[dict[str, Any]] = [
+        {"restart": "sometimes"}, {"shutdown": -1}, {"significant": True},
+    ]  # fmt: skip
+    for wrong in refused:
         with pytest.raises(ak.SpecError):
             stage.child("b", **wrong)
     with pytest.raises(ak.SpecError, match="two children have the id 'a'"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import actorkit as ak
 import pytest
 import trio
 
+import actorkit as ak
 from tests.harness import Do, Ended, end, lost, puppet, puppet_below, settle
 
 
@@ -205,7 +205,7 @@ async def test_e76_inspections_of_the_dead(system: ak.System) -> None:
     assert caught.value.reason == ak.Killed()
     for look in (system.status, system.statistics, system.suspend):
         with pytest.raises(ak.ActorDied):
-            look(server.ref)  # type: ignore[operator]
+            look(server.ref)
 
 
 async def _kill_soon(ref: ak.Ref[Any]) -> None:

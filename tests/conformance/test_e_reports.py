@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-import actorkit as ak
 import pytest
 import trio
-from actorkit.kernel.report import LogReporter
 
+import actorkit as ak
+from actorkit.kernel.report import LogReporter
 from tests.harness import end, link, puppet, settle
 
 SECRET = "hunter2"
@@ -193,6 +194,10 @@ async def test_e78_crash_in_background_work(system: ak.System) -> None:
     assert _kinds(heard) == ["Started", "CrashReport", "Stopped"]
 
 
+def _exit(ref: ak.Ref[Any], reason: ak.ExitReason, ctx: ak.Context[Any]) -> None:
+    ctx.exit(ref, reason)
+
+
 async def test_e79_killed_by_an_exit_signal(system: ak.System) -> None:
     """An actor that dies of an exit signal reports nothing itself, whatever the reason, nor do those linked to it."""
     killer = await puppet(system)
@@ -200,7 +205,7 @@ async def test_e79_killed_by_an_exit_signal(system: ak.System) -> None:
     for reason in (ak.Failed("bad"), ak.Killed(), ak.Crashed("ValueError", "elsewhere")):
         victim, other = await puppet(system), await puppet(system)
         await link(victim, other)
-        await killer.do(lambda ctx, v=victim, r=reason: ctx.exit(v.ref, r))
+        await killer.do(partial(_exit, victim.ref, reason))
         assert await victim.ref.wait_stopped() == reason
         assert await other.ref.wait_stopped() == reason
     assert [event for event in heard if isinstance(event, ak.Report)] == []
@@ -213,7 +218,7 @@ async def test_e79_supervisor_reports_the_killed(system: ak.System) -> None:
     heard = _listen(system)
     top.child(child).kill()
     await settle()
-    reports = [event for event in heard if isinstance(event, ak.Report)]
+    reports: list[Any] = [event for event in heard if isinstance(event, ak.Report)]
     assert _kinds(reports) == ["ChildTerminated"]
     assert reports[0].reason == ak.Killed()
 
@@ -229,7 +234,7 @@ async def test_e79_overrun_shutdown_limit(system: ak.System) -> None:
     heard = _listen(system)
     began = trio.current_time()
     await top.stop()
-    reports = [event for event in heard if isinstance(event, ak.Report)]
+    reports: list[Any] = [event for event in heard if isinstance(event, ak.Report)]
     assert [(type(r).__name__, r.child.id, r.reason) for r in reports] == [
         ("ChildShutdownError", "slow", ak.Killed())
     ]

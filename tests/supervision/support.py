@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any, Literal, TypeVar
 
-import actorkit as ak
 import attrs
 import trio
 
+import actorkit as ak
 from tests.harness import settle
 
 E = TypeVar("E")
@@ -109,17 +109,15 @@ class Worker(ak.Actor[WorkerMessage]):
 
     async def started(self) -> None:
         self.role.log.append(f"start {self.role.id}")
-        match next(self.role.starts, "ok"):
-            case "ok":
-                pass
-            case "fail":
-                raise Boom(f"{self.role.id} fails to start")
-            case "ignore":
-                raise ak.Ignore
-            case "hang":
-                await trio.sleep_forever()
-            case float(seconds):
-                await self.ctx.sleep(seconds)
+        step = next(self.role.starts, "ok")
+        if step == "fail":
+            raise Boom(f"{self.role.id} fails to start")
+        if step == "ignore":
+            raise ak.Ignore
+        if step == "hang":
+            await trio.sleep_forever()
+        if isinstance(step, float):
+            await self.ctx.sleep(step)
 
     async def stopping(self, reason: ak.ExitReason) -> None:
         self.role.log.append(f"stop {self.role.id}")
@@ -147,7 +145,10 @@ class Worker(ak.Actor[WorkerMessage]):
 
     @ak.on(Nap)
     async def nap(self, msg: Nap) -> None:
-        await (trio.sleep(msg.seconds) if msg.on_trio else self.ctx.sleep(msg.seconds))
+        if msg.on_trio:
+            await trio.sleep(msg.seconds)
+        else:
+            await self.ctx.sleep(msg.seconds)
 
     @ak.on(Think)
     async def think(self, msg: Think) -> int:
@@ -207,8 +208,7 @@ def always(step: Step) -> Iterator[Step]:
 
 def at_first(*steps: Step, then: Step) -> Iterator[Step]:
     """The coming starts go like these, all later ones like ``then``."""
-    yield from steps
-    yield from repeat(then)
+    return chain[Step](steps, repeat(then))
 
 
 def record(system: ak.System, *kinds: type[E]) -> list[E]:

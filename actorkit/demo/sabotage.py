@@ -1,0 +1,68 @@
+"""Who is struck, how, and when: drawn from a seed before the work begins.
+
+A strike is due when a share of the work is done, not at a time, so a seed means the same on a fast machine and on a slow
+one. Some strikes are due only when all files are done: they hit the editor at work, or those it asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from random import Random
+
+import attrs
+
+PACE = 0.05  # seconds between two strikes, at least
+# The share of the work at which the last strikes are due; what lies beyond 1 is due when all files are done.
+_LAST_SHARE = 1.06
+
+
+class Manner(StrEnum):
+    """The ways to die."""
+
+    KILL = "killed"
+    CRASH = "crashed"
+    EXIT = "sent an exit signal"
+
+
+@attrs.frozen
+class Target:
+    """Somebody who may be struck. A supervisor traps exits and takes no orders to crash: it can only be killed."""
+
+    name: str
+    supervisor: bool = False
+
+    @property
+    def manners(self) -> tuple[Manner, ...]:
+        """The ways this one can die."""
+        return (Manner.KILL,) if self.supervisor else tuple(Manner)
+
+
+@attrs.frozen
+class Strike:
+    """One death to come.
+
+    Attributes:
+        number: counts from 1.
+        share: how much of the work is done when it is due; never more than 1.
+        victim: the name of who is struck.
+        manner: how.
+    """
+
+    number: int
+    share: float
+    victim: str
+    manner: Manner
+
+
+def plan_strikes(count: int, targets: Sequence[Target], rng: Random) -> tuple[Strike, ...]:
+    """Draw ``count`` strikes, in the order in which they are due."""
+    shares = sorted(rng.uniform(0.0, _LAST_SHARE) for _ in range(count))
+    return tuple(
+        _draw(number, min(share, 1.0), rng.choice(targets), rng)
+        for number, share in enumerate(shares, 1)
+    )
+
+
+def _draw(number: int, share: float, target: Target, rng: Random) -> Strike:
+    return Strike(number, share, target.name, rng.choice(target.manners))
