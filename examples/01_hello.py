@@ -1,8 +1,9 @@
 """One actor, one message that is told, one that is asked.
 
-An actor is an object that nobody calls: others send it messages, and it handles them one at a time. A message
-is a small frozen class. ``tell`` sends one and goes on at once; ``ask`` sends one and waits for the reply, whose
-type stands on the request: asking ``Count`` gives an int, and type checkers know it.
+An actor is an object that nobody calls: others send it messages, and it handles them one at a time.
+A message is a small frozen class. ``tell`` sends one and goes on at once; ``ask`` sends one and
+waits for the reply, whose type stands on the request: asking ``Count`` gives an int, and type
+checkers know it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ async def main(system: ak.System) -> None:
     print("started:", greeter)
     greeter.tell(Greet("Ada"))
     greeter.tell(Greet("Joe"))
-    # Messages from one sender arrive in the order sent, so both have been handled when this answers.
+    # From one sender messages arrive in order, so both have been handled when this answers.
     print("greetings:", await greeter.ask(Count()))
 
 

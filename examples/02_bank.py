@@ -1,8 +1,8 @@
 """Requests that may be refused, and an actor that asks other actors.
 
-A handler has three ways to end. It returns: that is the reply. It raises ``Refused``, or a subclass: an expected
-"no", which is raised at the asker while the actor lives on. It raises anything else: a bug, and the actor dies of
-it (the next example shows what then).
+A handler has three ways to end. It returns: that is the reply. It raises ``Refused``, or a
+subclass: an expected "no", which is raised at the asker while the actor lives on. It raises
+anything else: a bug, and the actor dies of it (the next example shows what then).
 """
 
 from __future__ import annotations

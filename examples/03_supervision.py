@@ -1,9 +1,9 @@
 """Actors die and come back: a supervision tree, a kill, a crash, and a supervisor that gives up.
 
-A counter keeps its number in a vault, an actor of its own, so that a crash of the counter costs nothing. The
-strategy is ``rest_for_one``: if the counter dies, the vault stays; if the vault dies, the counter, which was
-started after it and depends on it, is restarted too. A reference to a supervised child outlives the child: what
-is sent while it restarts waits for the next incarnation.
+A counter keeps its number in a vault, an actor of its own, so that a crash of the counter costs
+nothing. The strategy is ``rest_for_one``: if the counter dies, the vault stays; if the vault dies,
+the counter, which was started after it and depends on it, is restarted too. A reference to a
+supervised child outlives the child: what is sent while it restarts waits for the next incarnation.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""A crew that shares one slow model: an actor is a rate limit, and ``send`` carries its pace upstream.
+"""A crew that shares one slow model: an actor is a rate limit, and ``send`` is back-pressure.
 
-The model answers one prompt at a time, half a second each: no lock and no token bucket, since an actor handles
-one message at a time anyway. Two analysts ask it; their mailboxes hold two pages each. The scout finds pages
-much faster than that, and hands them over with ``await analyst.send(page)``, which waits while there is no room.
-So the scout is slowed down to the model's pace, and memory stays flat however many pages there are.
+The model answers one prompt at a time, half a second each: no lock and no token bucket, since an
+actor handles one message at a time anyway. Two analysts ask it; their mailboxes hold two pages
+each. The scout finds pages much faster than that, and hands them over with ``await
+analyst.send(page)``, which waits while there is no room. So the scout is slowed down to the model's
+pace, and memory stays flat however many pages there are.
 
 The half seconds pass in virtual time: the clock jumps whenever nothing can go on without it.
 """
@@ -57,9 +58,10 @@ async def main() -> None:
             analyst = crew[number % 2]
             await analyst.send(Page(number))
             longest = max(longest, system.statistics(analyst).waiting)
-        print(f"the scout was held back: {system.now() > 3}; longest queue: {longest} pages")
+        held_back = system.now() > 1.0
         for analyst in crew:
             await system.state_of(analyst, timeout=60.0)  # a barrier: all sent before is handled
+        print(f"the scout was held back: {held_back}; longest queue: {longest} pages")
 
 
 if __name__ == "__main__":
@@ -74,6 +76,6 @@ if __name__ == "__main__":
 #  3.0s /ann has PAGE 6
 #  3.5s /bob has PAGE 7
 #  4.0s /ann has PAGE 8
-# the scout was held back: True; longest queue: 2 pages
 #  4.5s /bob has PAGE 9
 #  5.0s /ann has PAGE 10
+# the scout was held back: True; longest queue: 2 pages

@@ -1,8 +1,8 @@
 """A streamed reply: tokens arrive one by one, and the reader may leave when it has read enough.
 
-A ``StreamRequest[str]`` is answered by an async generator. The producer is at most ``window`` items ahead of its
-reader. Leaving the ``async with`` block early closes the generator, whose ``finally`` blocks run, so a
-model is not paid for tokens that nobody reads.
+A ``StreamRequest[str]`` is answered by an async generator. The producer is at most ``window`` items
+ahead of its reader. Leaving the ``async with`` block early closes the generator, whose ``finally``
+blocks run, so a model is not paid for tokens that nobody reads.
 """
 
 from __future__ import annotations

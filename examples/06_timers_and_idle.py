@@ -1,8 +1,8 @@
 """Time inside an actor: a message later, again and again, or when nothing happened for a while.
 
-Timers are messages to oneself. They arrive in the mailbox like any other, so a handler never runs because of a
-timer while another one is still at it. They die with the actor. A cancelled timer's message never arrives,
-even if it had already fired and was waiting in the mailbox.
+Timers are messages to oneself. They arrive in the mailbox like any other, so a handler never runs
+because of a timer while another one is still at it. They die with the actor. A cancelled timer's
+message never arrives, even if it had already fired and was waiting in the mailbox.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Lonely: ...
 
 
 class Session(ak.Actor[Say | Hush | Beat | Deadline | Lonely]):
-    """A conversation: it breathes, it must be over after ten seconds, and it ends when nobody speaks for two."""
+    """A conversation: over after ten seconds, or when nobody has spoken for two."""
 
     def started(self) -> None:
         self.heart = self.ctx.send_every(1.0, Beat())

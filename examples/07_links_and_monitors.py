@@ -1,8 +1,9 @@
-"""Hearing of deaths: a monitor tells one side, a link ties two together, and a trapped exit is a message.
+"""Hearing of deaths: a monitor tells one side, a link ties two, a trapped exit is a message.
 
-``watch`` asks for one ``Down`` when an actor is gone, whatever the reason. ``link`` shares a fate, both ways: if
-one ends abnormally, so does the other, at once and without its ``stopping`` hook. An actor that sets
-``trap_exits`` gets an ``Exit`` in its ``exited`` hook instead: supervisors are made of this.
+``watch`` asks for one ``Down`` when an actor is gone, whatever the reason. ``link`` shares a fate,
+both ways: if one ends abnormally, so does the other, at once and without its ``stopping`` hook. An
+actor that sets ``trap_exits`` gets an ``Exit`` in its ``exited`` hook instead: supervisors are made
+of this.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """One actor for each customer: children of one template that come and go.
 
-A dynamic supervisor starts with no children. ``start_child`` adds one; its arguments are appended to the
-template's, and a restart uses the same ones again. A tab that is paid ends itself; being ``transient``, it is
-then forgotten and makes room for another, while one that crashes is restarted in its place, with nothing on it.
+A dynamic supervisor starts with no children. ``start_child`` adds one; its arguments are appended
+to the template's, and a restart uses the same ones again. A tab that is paid ends itself; being
+``transient``, it is then forgotten and makes room for another, while one that crashes is restarted
+in its place, with nothing on it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Looking into a running system: the tree, one actor's status and state, and what was lost.
 
-None of this needs the actors' help. ``status`` and ``statistics`` answer at once, even if the actor is busy;
-``state_of`` is answered between two messages, so it also says that all that was sent before has been handled.
-A suspended actor keeps its mail and still answers.
+None of this needs the actors' help. ``status`` and ``statistics`` answer at once, even if the actor
+is busy; ``state_of`` is answered between two messages, so it also says that all that was sent
+before has been handled. A suspended actor keeps its mail and still answers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Actors in a program that is not a trio program: a portal for threads and for asyncio.
 
-``open_portal`` runs trio and an actor system in a thread of its own. From any other thread ``portal.tell``, ``ask``
-and ``call`` reach it; in asyncio ``aask`` and ``acall`` are awaited, and cancelling them there cancels the work here.
-The actors know nothing of it.
+``open_portal`` runs trio and an actor system in a thread of its own. From any other thread
+``portal.tell``, ``ask`` and ``call`` reach it; in asyncio ``aask`` and ``acall`` are awaited, and
+cancelling them there cancels the work here. The actors know nothing of it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ COUNTER = ak.Child("counter", ak.props(Counter))
 
 
 def from_threads(portal: ak.Portal, counter: ak.Ref[Add]) -> None:
-    """Ten threads add at once; no lock is needed, since the counter handles one message at a time."""
+    """Ten threads add at once; no lock is needed: the counter handles one message at a time."""
     with ThreadPoolExecutor(10) as pool:
         for _ in pool.map(lambda n: portal.ask(counter, Add(n)), range(1, 11)):
             pass

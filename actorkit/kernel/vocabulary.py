@@ -16,6 +16,7 @@ from typing import Any, TypeVar, Union
 import attrs
 
 from actorkit.errors import VocabularyError
+from actorkit.kernel.exits import Down, Exit
 from actorkit.kernel.message import Request, StreamRequest
 
 MARK = "__actorkit_handles__"
@@ -141,9 +142,13 @@ def kind_of(function: Callable[..., Any], taken: type, cls: type) -> Kind:
 
     Raises:
         VocabularyError: it takes neither (self, message) nor (self, message, reply), or streams an answer to a
-            message that is no StreamRequest.
+            message that is no StreamRequest, or takes a death notice.
     """
     where = f"{cls.__qualname__}.{getattr(function, '__name__', function)}"
+    if taken in (Down, Exit):
+        raise VocabularyError(
+            f"{where}: {taken.__qualname__} is no message; it arrives at its hook, down or exited"
+        )
     positional = _positional(function)
     streams = inspect.isasyncgenfunction(function)
     if positional not in (2, 3) or (streams and positional != 2):

@@ -376,3 +376,31 @@ async def test_children_that_outlive_their_parent_are_stopped_too(system: ak.Sys
     assert child.ref.alive
     await system.shutdown()
     assert child.log == [Ended(ak.Shutdown())]
+
+
+@WAITS
+async def test_stopping_may_await_after_a_wait_was_broken_off(
+    system: ak.System, wait: Wait
+) -> None:
+    """Whatever its last handler waited for, ``stopping`` can use trio and ask others in peace."""
+    parent, peer = await puppet(system), await puppet(system)
+    log: list[object] = []
+
+    class Tidy(ak.Actor[Note]):
+        @ak.on(Note)
+        async def note(self, msg: Note) -> None:
+            await wait(self.ctx)
+
+        async def stopping(self, reason: ak.ExitReason) -> None:
+            await trio.sleep(0.1)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep, 0.1)
+            await self.ctx.sleep(0.1)
+            log.append(await peer.do(lambda _: "asked"))
+
+    child = await parent.do(lambda ctx: ctx.spawn(ak.props(Tidy), link=False))
+    child.tell(Note("work"))
+    await settle()
+    assert await parent.do(lambda ctx: ctx.stop_child(child, limit=5.0)) == ak.Shutdown()
+    assert log == ["asked"]
+    assert trio.current_time() == pytest.approx(0.3)

@@ -12,6 +12,7 @@ from tests.harness import in_virtual_time, open_checked_system
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests of this package run in virtual time."""
     in_virtual_time(items, Path(__file__).parent)
 
 

@@ -77,6 +77,8 @@ def play(real: Relations[str], model: Pairs, step: tuple[Any, ...]) -> None:
             assert real.unwatch(monitor) == model.unwatch(monitor)
         case "bury", dead:
             assert real.bury(dead) == model.bury(dead)
+        case _:
+            raise AssertionError(step)
 
 
 def compare(real: Relations[str], model: Pairs) -> None:

@@ -20,7 +20,8 @@ PROPS = ak.Props[Any](Worker)
 
 
 def _child(**options: Any) -> ak.Child[Any]:
-    return ak.Child(**{"id": "a", "props": PROPS, **options})
+    fields: dict[str, Any] = {"id": "a", "props": PROPS}
+    return ak.Child(**(fields | options))
 
 
 WRONG: list[tuple[Make, str, list[Any]]] = [
