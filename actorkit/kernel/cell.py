@@ -23,7 +23,7 @@ from actorkit.errors import MailboxFull
 from actorkit.kernel.address import Address
 from actorkit.kernel.call import Call, died
 from actorkit.kernel.events import DeadReason, HighWater
-from actorkit.kernel.exits import KILLED, Crashed, Down, Exit, ExitReason, Normal
+from actorkit.kernel.exits import KILLED, Crashed, Down, Exit, ExitReason, Normal, Shutdown
 from actorkit.kernel.mailbox import Admission, Mailbox, admission, next_threshold
 from actorkit.kernel.message import shortened
 from actorkit.kernel.stream import StreamCall
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 ATTENTION = Sentinel("ATTENTION")
 RING = 8
+
+
+PARENT_ENDED = Shutdown("the actor that started it ended")
 
 
 class State(IntEnum):
@@ -372,7 +375,8 @@ class Cell:
         """Receive an exit signal (the table of otp-semantics 1.6, decided by ``trap_exits`` now).
 
         A trapping actor gets an ``Exit``, but one from its parent ends it. Any other actor dies of it, save that a
-        ``Normal`` from somebody else is dropped.
+        ``Normal`` from somebody else is dropped - but over the link to its parent it ends the actor in good order, so a
+        linked child never outlives the one that started it.
         """
         if self.beyond:
             return
@@ -384,6 +388,8 @@ class Cell:
                 self.put(Exit(ref, sender.address if sender is not None else None, reason, linked))
         elif to_self or not isinstance(reason, Normal):
             self.doom(reason)
+        elif linked and sender is self.parent:
+            self.interrupt(PARENT_ENDED)
 
     def doom(self, reason: ExitReason) -> None:
         """End this actor at once: the first call decides the reason.

@@ -83,7 +83,7 @@ class Context(Generic[M_contra]):
             props: how to make it.
             name: a name unique on the node to register it under, before its constructor runs.
             link: whether the two die together; a linked child's crash ends this actor unless it traps exits, and the
-                end of this actor ends the child.
+                end of this actor, for whatever reason, ends the child.
             start_timeout: seconds it may take to become ready.
 
         Raises:
@@ -116,11 +116,14 @@ class Context(Generic[M_contra]):
         return me.runtime.watch(me, ref)
 
     def unwatch(self, monitor: Monitor, /, *, flush: bool = True) -> bool:
-        """Stop watching; tells whether the monitor was still active. Unknown or fired monitors are fine.
+        """Stop watching; tells whether the monitor was still active.
+
+        One that is unknown, has fired, or is another actor's, is left alone.
 
         After it returns no ``Down`` arrives. One may already wait in the mailbox: ``flush`` removes that too.
         """
-        active = self._cell.runtime.relations.unwatch(monitor) is not None
+        me = self._cell
+        active = me.runtime.relations.unwatch(monitor, me) is not None
         if flush:
             self._flush(lambda item: isinstance(item, Down) and item.monitor == monitor)
         return active

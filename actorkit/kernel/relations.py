@@ -90,12 +90,14 @@ class Relations(Generic[P]):
         self._of_watcher.setdefault(watcher, {})[watch.monitor] = None
         return watch.monitor
 
-    def unwatch(self, monitor: Monitor) -> Watch[P] | None:
-        """Remove a monitor and return it; None if it is unknown or has fired."""
-        watch = self._watches.pop(monitor, None)
-        if watch is not None:
-            _drop(self._of_target, watch.target, monitor)
-            _drop(self._of_watcher, watch.watcher, monitor)
+    def unwatch(self, monitor: Monitor, watcher: P | None = None) -> Watch[P] | None:
+        """Remove a monitor and return it; None if it is unknown, has fired, or is not ``watcher``'s, if one is given."""
+        watch = self._watches.get(monitor)
+        if watch is None or (watcher is not None and watch.watcher != watcher):
+            return None
+        del self._watches[monitor]
+        _drop(self._of_target, watch.target, monitor)
+        _drop(self._of_watcher, watch.watcher, monitor)
         return watch
 
     def watched_by(self, target: P) -> tuple[P, ...]:

@@ -154,8 +154,17 @@ class System:
     # Looking in --------------------------------------------------------------------------------------------------
 
     def tree(self) -> tuple[Branch, ...]:
-        """All living actors as trees, in start order; ``print(system.tree()[0])`` draws one."""
-        return tuple(branch_of(cell) for cell in self._runtime.top.values())
+        """All living actors as trees, in start order; ``print(system.tree()[0])`` draws one.
+
+        Unlinked actors that have outlived the one that started them stand at the end, as trees of their own.
+        """
+        runtime = self._runtime
+        orphans = [
+            c
+            for c in runtime.cells.values()
+            if c.parent is not None and c.parent.state is State.DEAD
+        ]
+        return tuple(branch_of(cell) for cell in (*runtime.top.values(), *orphans))
 
     def status(self, ref: Ref[Any], /) -> Status:
         """What an actor is doing, at once, even if it is busy.

@@ -404,3 +404,35 @@ async def test_stopping_may_await_after_a_wait_was_broken_off(
     assert await parent.do(lambda ctx: ctx.stop_child(child, limit=5.0)) == ak.Shutdown()
     assert log == ["asked"]
     assert trio.current_time() == pytest.approx(0.3)
+
+
+async def test_a_linked_child_ends_with_its_parent_whatever_the_reason(system: ak.System) -> None:
+    """A parent that ends of ``Normal`` takes its linked children along in good order; in OTP they would be orphans."""
+    parent = await puppet(system)
+    child = await puppet_below(parent, link=True)
+    await parent.ref.stop()
+    await settle()
+    assert not child.ref.alive
+    assert child.log == [Ended(ak.Shutdown("the actor that started it ended"))]
+
+
+async def test_orphans_stand_in_the_tree(system: ak.System) -> None:
+    """An unlinked child that outlives its parent is still shown by ``system.tree()``."""
+    parent = await puppet(system)
+    child = await puppet_below(parent, link=False)
+    await parent.ref.stop()
+    assert [branch.path for branch in system.tree()] == [child.ref.path]
+
+
+async def test_a_monitor_belongs_to_who_made_it(system: ak.System) -> None:
+    """``unwatch`` of another actor's monitor changes nothing and says so."""
+    one, other, target = await puppet(system), await puppet(system), await puppet(system)
+    found: list[ak.Monitor] = []
+    one.cue(lambda ctx: found.append(ctx.watch(target.ref)))
+    await settle()
+    other.cue(lambda ctx: found.append(ctx.unwatch(found[0])))  # type: ignore[arg-type]
+    await settle()
+    assert found[1] is False
+    target.ref.kill()
+    await settle()
+    assert [type(item) for item in one.log] == [ak.Down]

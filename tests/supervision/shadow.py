@@ -36,7 +36,11 @@ class Trace:
 
     def __init__(self, system: ak.System) -> None:
         self.events: list[tuple[float, Any]] = []
-        system.events.subscribe(lambda event: self.events.append((system.now(), event)), *KINDS)
+        self._now = system.now
+        system.events.subscribe(self._note, *KINDS)
+
+    def _note(self, event: object) -> None:
+        self.events.append((self._now(), event))
 
 
 @attrs.frozen
@@ -126,8 +130,9 @@ class Follower:
         self.now = 0.0
 
     def follow(self, trace: Trace) -> None:
-        """Read all of a trace."""
-        for self.now, event in trace.events:
+        """Read what has happened since this was last called."""
+        events, trace.events = trace.events, []
+        for self.now, event in events:
             match event:
                 case ak.Started(path=path, address=address):
                     self._started(path, address)

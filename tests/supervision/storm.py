@@ -1,0 +1,217 @@
+"""A storm of kills over a supervision tree three levels deep, with traffic.
+
+Everything is drawn from one seed: the shape of the tree, how starts and ends go, who talks to whom, who is killed, how and
+when. Kills come in bursts, with no pause between some of them, so that they also hit supervisors in the midst of a restart,
+actors that are not ready yet, and actors that are ending.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import trio
+
+import actorkit as ak
+from actorkit.supervision.spec import Restart, Strategy
+from tests.supervision.support import (
+    Consult,
+    Crash,
+    End,
+    Nap,
+    Note,
+    Stage,
+    Step,
+    Think,
+    WorkerMessage,
+)
+
+STRATEGIES: tuple[Strategy, ...] = ("one_for_one", "one_for_all", "rest_for_one")
+RESTARTS: tuple[Restart, ...] = ("permanent", "permanent", "transient", "temporary")
+PATIENCE = 0.05  # seconds a child may take to start or to end
+
+
+def moods(rng: Random) -> Iterator[Step]:
+    """How the starts of one worker go: mostly well, at times slowly, now and then not at all."""
+    while True:
+        luck = rng.random()
+        if luck < 0.02:
+            yield "hang"
+        elif luck < 0.05:
+            yield "fail"
+        elif luck < 0.3:
+            yield rng.uniform(0.001, 0.03)
+        else:
+            yield "ok"
+
+
+class Forest:
+    """A tree: the top, three supervisors of different strategies, each with workers and a supervisor of workers."""
+
+    def __init__(self, rng: Random) -> None:
+        self.rng = rng
+        self.stage = Stage()
+        self.workers: dict[str, list[ak.Child[WorkerMessage]]] = {}
+        self.pools: list[str] = []
+        branches = [self._branch(f"b{n}", strategy) for n, strategy in enumerate(STRATEGIES)]
+        self.props = ak.supervise(*branches, max_restarts=10**6)
+
+    def _worker(self, above: str, name: str) -> ak.Child[WorkerMessage]:
+        rng = self.rng
+        child = self.stage.child(
+            name,
+            starts=moods(rng),
+            ending=rng.choice([0.0, 0.0, 0.01, 1.0]),
+            trap=rng.random() < 0.3,
+            restart=rng.choice(RESTARTS),
+            shutdown=rng.choice([PATIENCE, PATIENCE, "kill"]),
+            start_timeout=PATIENCE,
+        )
+        self.workers.setdefault(above, []).append(child)
+        return child
+
+    def _supervise(self, *children: ak.Child[Any], strategy: Strategy) -> Any:
+        rng = self.rng
+        return ak.supervise(
+            *children,
+            strategy=strategy,
+            max_restarts=rng.choice([2, 4, 8]),
+            within=rng.choice([0.05, 0.1, 0.2]),
+            backoff=rng.choice([None, None, ak.Backoff(0.01, 2.0, 0.04)]),
+        )
+
+    def _branch(self, name: str, strategy: Strategy) -> ak.Child[Any]:
+        """A supervisor of workers, of one more supervisor of workers, and of a pool, in any order."""
+        inner, pool = f"/top/{name}/{name}i", f"/top/{name}/{name}p"
+        leaves = [self._worker(inner, f"{name}i{n}") for n in range(3)]
+        children: list[ak.Child[Any]] = [self._worker(f"/top/{name}", f"{name}w{n}") for n in range(4)]
+        twig = self._supervise(*leaves, strategy=self.rng.choice(STRATEGIES))
+        children.append(ak.Child(f"{name}i", twig, restart=self.rng.choice(RESTARTS[1:3])))
+        template = self.stage.child(f"{name}p", ending=0.01)
+        children.append(ak.Child(f"{name}p", ak.supervise_dynamic(template, max_restarts=5)))
+        self.pools.append(pool)
+        self.rng.shuffle(children)
+        return ak.Child(name, self._supervise(*children, strategy=strategy))
+
+
+class Storm:
+    """Kills and traffic over a running forest."""
+
+    def __init__(self, system: ak.System, forest: Forest, top: ak.SupervisorRef) -> None:
+        self.system = system
+        self.forest = forest
+        self.rng = forest.rng
+        self.top = top
+        self.doors: dict[str, ak.SupervisorRef] = {"/top": top}
+        self.pools: list[ak.DynamicRef[WorkerMessage]] = []
+        self.refs: list[ak.Ref[WorkerMessage]] = []
+        self.kills = 0
+        self.outcomes: Counter[str] = Counter()
+        self._find(top, forest.props.args[1])
+
+    def _find(self, door: ak.SupervisorRef, children: tuple[ak.Child[Any], ...]) -> None:
+        for child in children:
+            path = f"{door.path}/{child.id}"
+            if path in self.forest.pools:
+                self.pools.append(ak.DynamicRef(door.child(child)))
+            elif child.is_tree:
+                self.doors[path] = door.supervisor(child)
+                self._find(self.doors[path], child.props.args[1])
+            else:
+                self.refs.append(door.child(child))
+
+    async def rage(self, kills: int) -> None:
+        """Kill so many living actors, with traffic going on all the while."""
+        async with trio.open_nursery() as nursery:
+            for _ in range(4):
+                nursery.start_soon(self._talk)
+            nursery.start_soon(self._refill)
+            await self._kill(kills)
+            nursery.cancel_scope.cancel()
+
+    async def _kill(self, kills: int) -> None:
+        supervisors: list[ak.Ref[Any]] = [
+            *(door.ref for path, door in self.doors.items() if path != "/top"),
+            *(pool.ref for pool in self.pools),
+        ]
+        while self.kills < kills:
+            victim = self.rng.choice(supervisors if self.rng.random() < 0.1 else self.refs)
+            self.kills += victim.alive
+            self._strike(victim)
+            await self._pause()
+
+    def _strike(self, victim: ak.Ref[Any]) -> None:
+        """Kill at once, or have it crash when it gets to it, or send it an exit signal."""
+        how = self.rng.random()
+        if how < 0.7:
+            victim.kill()
+        elif how < 0.85:
+            self.system.exit(victim, ak.Failed("in the storm"))
+            victim.kill()  # a trapping actor only took note
+        else:
+            victim.kill()
+            if victim in self.refs:
+                victim.tell(Crash())  # for its next incarnation
+
+    async def _pause(self) -> None:
+        luck = self.rng.random()
+        if luck < 0.3:
+            return
+        if luck < 0.5:
+            for _ in range(self.rng.randrange(6)):
+                await trio.lowlevel.checkpoint()
+        else:
+            await trio.sleep(self.rng.expovariate(80.0))
+
+    async def _talk(self) -> None:
+        """Tell and ask, whoever it is."""
+        while True:
+            ref = self.rng.choice(self.refs)
+            try:
+                await self._say(ref)
+            except ak.AskError as error:
+                self.outcomes[type(error).__name__] += 1
+            else:
+                self.outcomes["went well"] += 1
+            await trio.sleep(self.rng.expovariate(200.0))
+
+    async def _say(self, ref: ak.Ref[WorkerMessage]) -> None:
+        rng = self.rng
+        match rng.randrange(6):
+            case 0:
+                ref.tell(Note(1))
+            case 1:
+                ref.tell(Nap(rng.uniform(0, 0.02), on_trio=True))
+            case 2:
+                ref.tell(Nap(rng.uniform(0, 0.02)))
+            case 3:
+                ref.tell(End() if rng.random() < 0.3 else Note(2))
+            case 4:
+                await ref.ask(Think(rng.uniform(0, 0.02)), timeout=0.05)
+            case _:
+                colleague = rng.choice(self.refs)
+                await ref.ask(Consult(colleague, rng.uniform(0, 0.02)), timeout=0.05)
+
+    async def _refill(self) -> None:
+        """Put back temporary children that are gone, and keep the pools filled."""
+        while True:
+            path = self.rng.choice(list(self.forest.workers))
+            for child in self.forest.workers[path]:
+                if child.restart == "temporary":
+                    await self._start(self.doors[path].start_child, child)
+            pool = self.rng.choice(self.pools)
+            await self._start(pool.start_child)
+            await trio.sleep(0.02)
+
+    async def _start(self, start: Any, *args: Any) -> None:
+        try:
+            ref = await start(*args)
+        except (ak.StartError, ak.AskError) as error:
+            self.outcomes[type(error).__name__] += 1
+        else:
+            self.outcomes["started"] += 1
+            self.refs.append(ref)
+            if len(self.refs) > 40:
+                del self.refs[20:24]
