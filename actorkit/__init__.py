@@ -76,7 +76,7 @@ from actorkit.kernel.exits import (
     Shutdown,
 )
 from actorkit.kernel.inspection import Branch, Statistics, Status
-from actorkit.kernel.mailbox import Mailbox
+from actorkit.kernel.mailbox import Mailbox, Overflow
 from actorkit.kernel.message import AskOf, Request, StreamOf, StreamRequest, message
 from actorkit.kernel.ref import Ref
 from actorkit.kernel.registry import Key
@@ -84,7 +84,12 @@ from actorkit.kernel.report import CrashReport
 from actorkit.kernel.stream import ReplyStream, Stream
 from actorkit.kernel.system import Conservation, System, open_system, run
 from actorkit.kernel.timekeeping import TimerHandle
-from actorkit.supervision.dynamic import DynamicRef, TooManyChildren, supervise_dynamic
+from actorkit.supervision.dynamic import (
+    DynamicMessage,
+    DynamicRef,
+    TooManyChildren,
+    supervise_dynamic,
+)
 from actorkit.supervision.events import (
     ChildShutdownError,
     ChildStarted,
@@ -94,7 +99,7 @@ from actorkit.supervision.events import (
     Offender,
 )
 from actorkit.supervision.plan import ChildStatus
-from actorkit.supervision.spec import Backoff, Child
+from actorkit.supervision.spec import AutoShutdown, Backoff, Child, Restart, Strategy
 from actorkit.supervision.supervisor import (
     ChildCounts,
     ChildInfo,
@@ -115,6 +120,7 @@ __all__ = [
     "AskError",
     "AskOf",
     "AskTimeout",
+    "AutoShutdown",
     "Backoff",
     "Branch",
     "CallbackFailed",
@@ -140,6 +146,7 @@ __all__ = [
     "DeadLetters",
     "DeadReason",
     "Down",
+    "DynamicMessage",
     "DynamicRef",
     "Events",
     "Exit",
@@ -159,6 +166,7 @@ __all__ = [
     "Normal",
     "ObserverFailed",
     "Offender",
+    "Overflow",
     "Portal",
     "Progress",
     "Props",
@@ -168,6 +176,7 @@ __all__ = [
     "ReplyStream",
     "Report",
     "Request",
+    "Restart",
     "Shutdown",
     "SpecError",
     "Stalled",
@@ -181,6 +190,7 @@ __all__ = [
     "Status",
     "Stop",
     "Stopped",
+    "Strategy",
     "Stream",
     "StreamOf",
     "StreamRequest",

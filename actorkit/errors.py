@@ -5,7 +5,7 @@
     |   +-- AskTimeout           nobody answered in time: the outcome is unknown
     |   +-- ActorDied            the callee is gone; carries the exit reason
     |   +-- NodeDown             the callee's node cannot be reached
-    |   +-- MailboxFull          the callee's mailbox is at capacity; nothing was sent
+    |   +-- MailboxFull          the callee's mailbox is at capacity; the request was not handled
     |   +-- CircularAsk          the callee is itself waiting for the asker
     |   +-- Unhandled            the callee has no handler for this message
     |   +-- Refused              the callee said no; subclass it for expected business errors
@@ -75,11 +75,11 @@ class NodeDown(AskError):
 
 
 class MailboxFull(AskError):
-    """The callee's mailbox is at capacity; the request was not sent."""
+    """The callee's mailbox is at capacity; the request was turned away, or dropped from it, unhandled."""
 
     def __init__(self, actor: str, capacity: int) -> None:
         super().__init__(
-            f"the mailbox of {actor} is full ({capacity} messages); the request was not sent"
+            f"the mailbox of {actor} is full ({capacity} messages); the request was not taken"
         )
         self.actor = actor
         self.capacity = capacity

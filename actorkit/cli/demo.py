@@ -67,7 +67,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help=f"where report.md and report.html go (default: {DEFAULT_REPORT})",
     )
     parser.add_argument(
-        "--plain", action="store_true", help="plain lines instead of a live picture, on a terminal too"
+        "--plain",
+        action="store_true",
+        help="plain lines instead of a live picture, on a terminal too",
     )
     parser.set_defaults(run=run)
 
@@ -78,9 +80,7 @@ def _kills(text: str) -> int:
     except ValueError:
         kills = -1
     if not 0 <= kills <= MAX_KILLS:
-        raise argparse.ArgumentTypeError(
-            f"kills is a number from 0 to {MAX_KILLS:,}, got {text!r}"
-        )
+        raise argparse.ArgumentTypeError(f"kills is a number from 0 to {MAX_KILLS:,}, got {text!r}")
     return kills
 
 

@@ -10,6 +10,7 @@ import os
 import platform
 import stat
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -156,6 +157,25 @@ def find_files(corpus: Corpus) -> Search:
     while not search.over:
         search = look(corpus, search)
     return search
+
+
+def stamps(corpus: Corpus) -> dict[str, tuple[int, int]]:
+    """The size and the time of the last change of every file: whether it was changed can be told by them later."""
+    found: dict[str, tuple[int, int]] = {}
+    for name in find_files(corpus).found:
+        try:
+            status = (corpus.root / name).stat()
+        except OSError:
+            continue
+        found[name] = status.st_size, status.st_mtime_ns
+    return found
+
+
+def changed_since(
+    before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]
+) -> tuple[str, ...]:
+    """The files that came, went or were changed between two looks."""
+    return tuple(name for name in sorted({*before, *after}) if before.get(name) != after.get(name))
 
 
 def _inside(corpus: Corpus, here: str) -> tuple[list[str], list[str]]:

@@ -211,9 +211,9 @@ def _passage(run: Run, names: list[str], files: list[DuplicationFinding]) -> Pas
     length, places = run
     first_file, first_position = places[0]
     spots = (
-        Spot(names[number], files[number].lines[position], files[number].lines[position + length - 1])
+        Spot(
+            names[number], files[number].lines[position], files[number].lines[position + length - 1]
+        )
         for number, position in places[:SPOTS_LISTED]
     )
-    return Passage(
-        files[first_file].openings[first_position], length, len(places), tuple(spots)
-    )
+    return Passage(files[first_file].openings[first_position], length, len(places), tuple(spots))

@@ -10,7 +10,7 @@ import attrs
 import trio
 
 import actorkit as ak
-from actorkit.demo.corpus import Corpus
+from actorkit.demo.corpus import Corpus, changed_since, stamps
 from actorkit.demo.edition import Edition, compose, published
 from actorkit.demo.crew import BREATH
 from actorkit.demo.messages import EDITOR, LEDGER, Edit, WhenDone
@@ -21,6 +21,9 @@ from actorkit.demo.study import Study, study_in_steps
 from actorkit.demo.tree import start_tree, targets
 from actorkit.demo.verdict import Disturbed, Verdict
 from actorkit.demo.watch import Watch
+
+
+SILENCE = 60.0  # seconds without a message after which nothing is hoped for
 
 
 @attrs.frozen
@@ -45,12 +48,14 @@ class Job:
 async def do_job(job: Job, show: Show) -> Verdict:
     """Do the job, and judge it."""
     show.say(f"Studying {job.corpus.title} with {job.kills} kills to come, seed {job.seed}.")
+    before = stamps(job.corpus)
     disturbed = await study_disturbed(job, show)
     on_disk = published(job.report)
     began = trio.current_time()
     reference = await study_undisturbed(job.corpus, show)
     elapsed = trio.current_time() - began
-    return Verdict(job.kills, disturbed, reference, elapsed, on_disk)
+    changed = changed_since(before, stamps(job.corpus))
+    return Verdict(job.kills, disturbed, reference, elapsed, on_disk, changed)
 
 
 async def study_undisturbed(corpus: Corpus, show: Show) -> Edition:
@@ -94,17 +99,26 @@ class _Run:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._show.follow, self._watch.look)
             nursery.start_soon(self._saboteur.run)
-            nursery.start_soon(self._mind, root, nursery.cancel_scope)
+            nursery.start_soon(self._mind_tree, root, nursery.cancel_scope)
+            nursery.start_soon(self._mind_silence, nursery.cancel_scope)
             await self._get_report()
             nursery.cancel_scope.cancel()
         self._last = self._watch.look()
         if root.ref.alive:
             await root.stop()
 
-    async def _mind(self, root: ak.SupervisorRef, scope: trio.CancelScope) -> None:
-        """End everything if the tree ends by itself."""
+    async def _mind_tree(self, root: ak.SupervisorRef, scope: trio.CancelScope) -> None:
+        """Break off if the tree ends by itself."""
         reason = await root.ref.wait_stopped()
-        self._gave_up = str(reason)
+        self._gave_up = f"the tree gave up: {reason}"
+        scope.cancel()
+
+    async def _mind_silence(self, scope: trio.CancelScope) -> None:
+        """Break off if nobody does anything any more."""
+        handled = -1
+        while handled != (handled := self._watch.look().handled):
+            await trio.sleep(SILENCE)
+        self._gave_up = f"nobody did anything for {SILENCE:g} s"
         scope.cancel()
 
     async def _get_report(self) -> None:

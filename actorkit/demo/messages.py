@@ -147,15 +147,7 @@ class AskedAgain:
 
 
 LedgerMessage = (
-    Listed
-    | Outstanding
-    | Record
-    | Skip
-    | FindingsOf
-    | WhenDone
-    | GoOn
-    | ReadRegister
-    | AskedAgain
+    Listed | Outstanding | Record | Skip | FindingsOf | WhenDone | GoOn | ReadRegister | AskedAgain
 )
 
 

@@ -209,9 +209,7 @@ def _table(words: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence
     if not body:
         return "<p>None.</p>"
     head = _cells("th", [*words, *numbers], len(words))
-    return (
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _cells(tag: str, cells: Sequence[str], words: int) -> str:

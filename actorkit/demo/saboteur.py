@@ -33,9 +33,7 @@ class Saboteur:
         over: set when there are no strikes left.
     """
 
-    def __init__(
-        self, system: ak.System, strikes: Sequence[Strike], *, pace: float = PACE
-    ) -> None:
+    def __init__(self, system: ak.System, strikes: Sequence[Strike], *, pace: float = PACE) -> None:
         self.struck: list[Strike] = []
         self.missed: list[Strike] = []
         self.over = trio.Event()

@@ -96,7 +96,9 @@ class LivePicture:
 
     @contextmanager
     def _live(self) -> Iterator[Live]:
-        with Live(console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
+        with Live(
+            console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+        ) as live:
             yield live
 
 
@@ -129,5 +131,9 @@ def _bar(title: str, share: float) -> RenderableType:
     line.add_column(no_wrap=True)
     line.add_column(ratio=1)
     line.add_column(no_wrap=True, justify="right")
-    line.add_row(Text(title, "bold"), ProgressBar(total=1.0, completed=share, complete_style="cyan", finished_style="green"), f"{share:4.0%}")
+    line.add_row(
+        Text(title, "bold"),
+        ProgressBar(total=1.0, completed=share, complete_style="cyan", finished_style="green"),
+        f"{share:4.0%}",
+    )
     return line

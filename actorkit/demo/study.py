@@ -61,7 +61,9 @@ class Study:
     files: int
     more: bool
     skipped: tuple[Skipped, ...]
-    structure: StructureSection = attrs.field(validator=attrs.validators.instance_of(StructureSection))
+    structure: StructureSection = attrs.field(
+        validator=attrs.validators.instance_of(StructureSection)
+    )
     complexity: ComplexitySection = attrs.field(
         validator=attrs.validators.instance_of(ComplexitySection)
     )

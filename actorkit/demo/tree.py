@@ -1,14 +1,14 @@
 """The supervision tree of the crew.
 
-    study                 rest_for_one: whoever comes later leans on those before
-    |- ledger             holds the truth; never harmed
-    |- lister
-    |- reading            one_for_one: readers know nothing of each other
-    |  `- reader-1 ... reader-4
-    |- analysis           one_for_all: all analysts go by the same state of the ledger
-    |  `- structure, complexity, documentation, duplication
-    |- foreman
-    `- editor
+study                 rest_for_one: whoever comes later leans on those before
+|- ledger             holds the truth; never harmed
+|- lister
+|- reading            one_for_one: readers know nothing of each other
+|  `- reader-1 ... reader-4
+|- analysis           one_for_all: all analysts go by the same state of the ledger
+|  `- structure, complexity, documentation, duplication
+|- foreman
+`- editor
 """
 
 from __future__ import annotations
@@ -52,9 +52,7 @@ async def start_tree(system: ak.System, corpus: Corpus, directory: Path) -> ak.S
 
 def _reading(corpus: Corpus) -> ak.Props[ak.SupervisorMessage]:
     readers = (ak.Child(key.name, ak.props(Reader, corpus), name=key) for key in names.READER)
-    return ak.supervise(
-        *readers, strategy="one_for_one", max_restarts=MAX_RESTARTS, within=WITHIN
-    )
+    return ak.supervise(*readers, strategy="one_for_one", max_restarts=MAX_RESTARTS, within=WITHIN)
 
 
 def _analysis(crew: names.Crew) -> ak.Props[ak.SupervisorMessage]:
@@ -62,9 +60,7 @@ def _analysis(crew: names.Crew) -> ak.Props[ak.SupervisorMessage]:
         ak.Child(each.name, ak.props(Analyst, each, crew.ledger), name=names.ANALYST[each.name])
         for each in DISCIPLINES
     )
-    return ak.supervise(
-        *analysts, strategy="one_for_all", max_restarts=MAX_RESTARTS, within=WITHIN
-    )
+    return ak.supervise(*analysts, strategy="one_for_all", max_restarts=MAX_RESTARTS, within=WITHIN)
 
 
 def targets() -> tuple[Target, ...]:

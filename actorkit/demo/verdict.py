@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
@@ -14,14 +14,17 @@ from actorkit.demo.wording import counted
 from actorkit.observe.text import printable
 
 
+_NAMED = 5
+
+
 @attrs.frozen
 class Disturbed:
     """What the crew did while it was struck.
 
     Attributes:
-        edition: the report made after the last strike; None if the tree gave up before.
+        edition: the report made after the last strike; None if it was broken off before.
         digests: of all editions that were made.
-        gave_up: why the tree ended by itself; empty if it did not.
+        gave_up: why it was broken off; empty if it was not.
         struck: the strikes that were somebody's death.
         missed: those that were not.
         deaths: how many there were, by kind.
@@ -56,7 +59,8 @@ class Verdict:
         disturbed: what came of them.
         reference: the report of the undisturbed study.
         elapsed: how long that took.
-        on_disk: the report that lies in the directory now.
+        on_disk: the report that lay in the directory after the disturbed run.
+        changed: files that somebody changed between the beginning and the end, so that nothing can be compared.
     """
 
     ordered: int
@@ -64,6 +68,7 @@ class Verdict:
     reference: Edition
     elapsed: float
     on_disk: Edition | None
+    changed: tuple[str, ...] = ()
 
     @property
     def same_result(self) -> bool:
@@ -93,6 +98,7 @@ class Verdict:
             and self.balanced
             and not self.disturbed.left_behind
             and not self.disturbed.gave_up
+            and not self.changed
         )
 
     def lines(self) -> Iterator[str]:
@@ -100,16 +106,20 @@ class Verdict:
         run = self.disturbed
         yield f"Verdict: {'good' if self.good else 'BAD'}"
         if run.gave_up:
-            yield _line("tree", False, f"gave up: {printable(run.gave_up)}")
+            yield _line("broken off", False, printable(run.gave_up))
+        if self.changed:
+            yield _line("text", False, f"was changed while it was studied: {_some(self.changed)}")
         yield _line("result", self.same_result, self._result())
         yield _line("kills", self.all_struck, self._kills())
         yield _line("deaths", True, _by_kind(run.deaths))
         yield _line("restarts", True, f"{run.restarts:,}")
         yield _line("messages", True, f"{run.books.handled:,} handled, {_rate(run)}")
         yield _line("asked again", True, f"{run.repeated:,}")
-        yield _line("dead letters", True, _by_kind({str(k): n for k, n in run.dead_letters.items()}))
+        yield _line(
+            "dead letters", True, _by_kind({str(k): n for k, n in run.dead_letters.items()})
+        )
         yield _line("books", self.balanced, self._books())
-        yield _line("left behind", not run.left_behind, ", ".join(run.left_behind) or "nothing")
+        yield _line("left behind", not run.left_behind, _some(run.left_behind) or "nothing")
         yield _line(
             "time", True, f"{run.elapsed:.1f} s with kills, {self.elapsed:.1f} s undisturbed"
         )
@@ -128,8 +138,10 @@ class Verdict:
         run = self.disturbed
         manners = Counter(strike.manner for strike in run.struck)
         how = ", ".join(f"{manners[each]} {each}" for each in Manner if manners[each])
-        missed = f"; missed: {', '.join(s.victim for s in run.missed)}" if run.missed else ""
-        return f"{len(run.struck)} of {self.ordered} asked for" + (f": {how}" if how else "") + missed
+        missed = f"; missed: {_some([s.victim for s in run.missed])}" if run.missed else ""
+        return (
+            f"{len(run.struck)} of {self.ordered} asked for" + (f": {how}" if how else "") + missed
+        )
 
     def _books(self) -> str:
         books = self.disturbed.books
@@ -141,6 +153,11 @@ class Verdict:
 
 def _line(name: str, good: bool, text: str) -> str:
     return f"{' ' if good else '!'} {name:<13} {text}"
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(map(printable, names[:_NAMED])) + rest
 
 
 def _rate(run: Disturbed) -> str:

@@ -81,18 +81,18 @@ class Actor(Generic[M_contra]):
         """
         return None
 
-    def stopping(self, reason: ExitReason) -> Awaitable[None] | None:
+    def stopping(self, reason: ExitReason, /) -> Awaitable[None] | None:
         """Called when the actor ends, unless it is killed or dies of an exit signal; may be async.
 
         If it raises, that becomes the exit reason.
         """
         return None
 
-    def down(self, down: Down) -> Awaitable[None] | None:
+    def down(self, down: Down, /) -> Awaitable[None] | None:
         """An actor watched with ``ctx.watch`` is gone; may be async."""
         return None
 
-    def exited(self, exit: Exit) -> Awaitable[None] | None:  # noqa: A002 - the field's term
+    def exited(self, signal: Exit, /) -> Awaitable[None] | None:
         """An exit signal came, and ``trap_exits`` is set; may be async."""
         return None
 

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import attrs
 
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from actorkit.kernel.vocabulary import HandlerTable
 
 ATTENTION = Sentinel("ATTENTION")
+ROOM = Sentinel("ROOM")
 RING = 8
 
 
@@ -64,7 +65,9 @@ class State(IntEnum):
 
 @attrs.frozen(slots=True)
 class StopOrder:
-    """A control message: end with this reason after the message in hand."""
+    """A control message: end with this reason after the message in hand; in the mailbox, when its turn comes."""
+
+    __actorkit_signal__: ClassVar[bool] = True
 
     reason: ExitReason
 
@@ -243,6 +246,13 @@ class Cell:
             self.uncounted += 1
             self.wake()
 
+    def ask_to_stop(self, reason: ExitReason) -> None:
+        """Take an order to end that keeps its place among messages."""
+        if self.idle or self.suspended:
+            self.order(StopOrder(reason))
+        else:
+            self.put(StopOrder(reason))
+
     def accept(self, message: Any) -> None:
         """Append a message, whatever the capacity."""
         self.open_mail().append(message)
@@ -317,17 +327,42 @@ class Cell:
         timer = self.idle_timer
         if timer is not None and timer.seen is None:
             timer.seen = self.messages_handled
+        senders = self._let_in(taking=0)
+        if not self.queue:
+            self.high = False
+            self.limit = next_threshold(self.mailbox, high=False)
+        self.crowded = self.high or bool(senders)
+
+    def queue_up(self, wait: RoomWait) -> None:
+        """A sender begins to wait; while any does, a mark in the mailbox has room looked for before each message."""
+        if self.senders is None:
+            self.senders = deque()
+        self.senders.append(wait)
+        self.crowded = True
+        if len(self.senders) == 1:
+            self.mark_room(0)
+
+    def mark_room(self, position: int) -> None:
+        """Put the mark that has room looked for into the mailbox."""
+        self.open_mail().insert(position, ROOM)
+        self.uncounted += 1
+
+    def make_way(self) -> None:
+        """The mark has surfaced: whatever stands behind it is taken next, so its place is free."""
+        self.uncounted -= 1
+        self.skipped += 1
+        if self._let_in(taking=int(bool(self.queue) and is_mail(self.queue[0]))):
+            self.mark_room(1)
+
+    def _let_in(self, taking: int) -> deque[RoomWait] | None:
         senders = self.senders
-        while senders and not self.full():
+        while senders and admission(self.mailbox, self.waiting_mail - taking) is Admission.ACCEPT:
             wait = senders.popleft()
             if not wait.done:
                 self.runtime.sent += 1
                 self.open_mail().append(wait.message)
                 wait.resolve(None)
-        if not self.queue:
-            self.high = False
-            self.limit = next_threshold(self.mailbox, high=False)
-        self.crowded = self.high or bool(senders)
+        return senders
 
     # Replies that were put off -----------------------------------------------------------------------------------
 
@@ -514,7 +549,7 @@ class Cell:
             return ()
         start = self._taken() + 1
         ordered = (self.ring[(start + i) & (RING - 1)] for i in range(RING))
-        return tuple(t.__qualname__ for t in ordered if t is not None)
+        return tuple(t.__qualname__ for t in ordered if t is not None and not _internal(t))
 
     def start_context(self) -> None:
         """Give the cell the context its code runs in: a copy of the one the system was opened in."""
@@ -537,6 +572,11 @@ def is_mail(item: Any) -> bool:
     return not (
         kind is Sentinel or kind in _MAIL_ENVELOPES or getattr(kind, "__actorkit_signal__", False)
     )
+
+
+def _internal(kind: type) -> bool:
+    """Whether a class of queued items is the kernel's own business."""
+    return kind is Sentinel or getattr(kind, "__actorkit_signal__", False)
 
 
 def is_for_whoever(item: Any) -> bool:

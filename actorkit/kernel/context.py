@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, TypeVarTuple, Unpack
 
 from actorkit.kernel.call import died
 from actorkit.kernel.cell import ATTENTION, Cell, Next, State, StopOrder, is_mail
 from actorkit.kernel.exits import NO_ACTOR, NORMAL, SHUTDOWN, Down, Exit, ExitReason, Monitor
+from actorkit.kernel.registry import name_of
 from actorkit.kernel.timekeeping import IdleTimer, Sleep, TimerHandle
 from actorkit.kernel.wait import direct_cell
 
@@ -23,7 +24,22 @@ if TYPE_CHECKING:
 
 M_contra = TypeVar("M_contra", contravariant=True)
 N = TypeVar("N")
+N_contra = TypeVar("N_contra", contravariant=True)
 Ts = TypeVarTuple("Ts")
+
+
+class Seated(Protocol[N_contra]):
+    """What names a supervised child and knows its vocabulary: a ``Child`` specification."""
+
+    @property
+    def id(self) -> str:
+        """The child's id."""
+        ...
+
+    @property
+    def props(self) -> Props[N_contra]:
+        """How the child is made."""
+        ...
 
 
 class Context(Generic[M_contra]):
@@ -65,6 +81,34 @@ class Context(Generic[M_contra]):
     def now(self) -> float:
         """Seconds on the system's monotonic clock, which tests can move."""
         return self._cell.runtime.clock.now()
+
+    @property
+    def system_ending(self) -> bool:
+        """Whether the whole system is about to end because of Ctrl-C: nobody should be restarted any more."""
+        return self._cell.runtime.interruption is not None
+
+    def whereis(self, key: Key[N], /) -> Ref[N] | None:
+        """Who holds a name now; None if nobody does."""
+        holder = self._cell.runtime.registry.holder(name_of(key))
+        return holder.ref if holder is not None else None
+
+    def named(self, key: Key[N], /) -> Ref[N]:
+        """A reference by name: each message goes to whoever holds the name when it is sent."""
+        return self._cell.runtime.named(name_of(key))
+
+    def sibling(self, spec: Seated[N], /) -> Ref[N]:
+        """The lasting reference of another child of the same supervisor, by its ``Child`` specification.
+
+        It is there before the sibling is: what is sent to one that has not been started yet waits for it.
+
+        Raises:
+            LookupError: this actor has no supervisor, or the supervisor no such child.
+        """
+        parent = self._cell.parent
+        seat = parent.runtime.seats_of(parent).get(spec.id) if parent is not None else None
+        if seat is None:
+            raise LookupError(f"{self.path} has no sibling {spec.id!r}")
+        return seat.ref
 
     # Others ------------------------------------------------------------------------------------------------------
 
@@ -236,6 +280,11 @@ class Context(Generic[M_contra]):
     def runtime(self) -> Runtime:
         """The kernel of this node, for library actors that manage others' seats."""
         return self._cell.runtime
+
+    @property
+    def told_to_stop(self) -> bool:
+        """Whether the actor ends after the message in hand: then it had better begin nothing new."""
+        return any(isinstance(order, StopOrder) for order in self._cell.control or ())
 
     def seat(self, segment: str, /) -> Seat:
         """The lasting place of a supervised child: its reference and its mail outlive its incarnations."""

@@ -161,7 +161,7 @@ class Down:
 
     Attributes:
         monitor: what ``watch`` returned.
-        ref: the reference that was watched.
+        ref: a reference to the actor that was watched.
         address: the incarnation that died; None if there was none to watch.
         reason: why; ``NoActor`` if it was gone before it was watched.
         name: the name it was watched by, if it was watched by name.

@@ -14,7 +14,17 @@ import trio
 
 from actorkit.errors import Ignore, Refused, Stop, Unhandled
 from actorkit.kernel.call import Call, Reply
-from actorkit.kernel.cell import ATTENTION, Cell, Fired, Leave, Next, State, StopOrder, crash_of
+from actorkit.kernel.cell import (
+    ATTENTION,
+    ROOM,
+    Cell,
+    Fired,
+    Leave,
+    Next,
+    State,
+    StopOrder,
+    crash_of,
+)
 from actorkit.kernel.events import DeadReason, Started
 from actorkit.kernel.exits import KILLED, Crashed, Down, Exit, ExitReason
 from actorkit.kernel.inspection import Inspection, Resume, Suspend
@@ -187,10 +197,17 @@ async def attend_or_other(cell: Cell, item: Any, cls: type) -> None:
         cell.uncounted -= 1
         cell.skipped += 1
         await signal(cell, item)
+    elif item is ROOM:
+        cell.make_way()
     elif isinstance(item, Inspection):
         cell.uncounted -= 1
         cell.skipped += 1
         item.carry_out(cell)
+    elif cls is StopOrder:
+        cell.uncounted -= 1
+        cell.skipped += 1
+        cell.leave = item.reason
+        raise Leave
     else:
         await told(cell, item)
 

@@ -92,6 +92,10 @@ def message(
     """
 
     def register(plain: type[Any]) -> type[Any]:
+        if not isinstance(plain, type):
+            raise TypeError(f"@message decorates a class, got {plain!r}")
+        if plain in _WIRE_NAMES:
+            raise TypeError(f"{_written_as(plain)} is a message already; decorate it once")
         made = attrs.define(plain, frozen=True, slots=True)
         wire = WireName(
             name or f"{plain.__module__}.{plain.__qualname__}", checked_version(version)

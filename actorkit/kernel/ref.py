@@ -5,7 +5,6 @@ A reference is contravariant: a ``Ref[Deposit | Tick]`` is a ``Ref[Deposit]``. I
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from trio.lowlevel import enable_ki_protection
@@ -13,7 +12,7 @@ from trio.lowlevel import enable_ki_protection
 from actorkit.errors import CircularAsk, MailboxFull
 from actorkit.kernel.address import Address
 from actorkit.kernel.call import Call, died
-from actorkit.kernel.cell import Cell, RoomWait, State, StopOrder
+from actorkit.kernel.cell import Cell, RoomWait, State
 from actorkit.kernel.events import DeadReason
 from actorkit.kernel.exits import KILLED, NO_ACTOR, NORMAL, ExitReason
 from actorkit.kernel.message import AskOf, StreamOf
@@ -122,9 +121,7 @@ class Ref(Generic[M_contra]):
         me = _origin()
         _check_circle(me, cell)
         wait = RoomWait(direct_cell(), cell, message)
-        cell.senders = cell.senders if cell.senders is not None else deque()
-        cell.senders.append(wait)
-        cell.crowded = True
+        cell.queue_up(wait)
         await wait
 
     @enable_ki_protection
@@ -224,9 +221,10 @@ class Ref(Generic[M_contra]):
     async def stop(
         self, reason: ExitReason = NORMAL, *, timeout: float | None = DEFAULT_TIMEOUT
     ) -> None:
-        """End the actor in good order after the message in hand, and wait until it is gone.
+        """End the actor in good order when it has handled what was sent before, and wait until it is gone.
 
-        Its ``stopping`` hook runs. Messages that wait become dead letters, unless a supervisor restarts the actor.
+        The order keeps its place among messages, as with ``gen_server:stop``; a suspended actor ends at once. Its
+        ``stopping`` hook runs. Messages sent later become dead letters, unless a supervisor restarts the actor.
 
         Raises:
             ActorDied: it was gone already (``NoActor``), or died of another reason than the one given.
@@ -237,7 +235,7 @@ class Ref(Generic[M_contra]):
         if not self.alive:
             raise died(cell.path, NO_ACTOR)
         _check_circle(_origin(), cell)
-        cell.order(StopOrder(reason))
+        cell.ask_to_stop(reason)
         actual = cell.reason or await _end_of(cell, timeout)
         if actual != reason:
             raise died(cell.path, actual)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from actorkit.kernel.cell import NO_MAIL, Cell, Fired, RoomWait, State, is_for_whoever
+from actorkit.kernel.cell import NO_MAIL, ROOM, Cell, Fired, RoomWait, State, is_for_whoever
 from actorkit.kernel.events import DeadReason
 from actorkit.kernel.exits import NO_ACTOR, ExitReason
 from actorkit.kernel.mailbox import next_threshold
@@ -60,6 +60,8 @@ class Seat:
         cell.senders = waiting.senders
         cell.crowded = waiting.crowded or waiting.senders is not None
         _readdress(waiting, cell)
+        if cell.senders and ROOM not in cell.queue:
+            cell.mark_room(0)
         waiting.queue = NO_MAIL
         waiting.state = State.DEAD
         waiting.limit = -1

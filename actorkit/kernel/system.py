@@ -128,6 +128,10 @@ class System:
         Raises:
             StartFailed: a child failed to start; those started before it were stopped again.
         """
+        if not hasattr(tree, "start_on"):
+            raise TypeError(
+                f"start() takes what supervise() returns, got {tree!r}; spawn() starts one actor"
+            )
         return await tree.start_on(self, name)
 
     def whereis(self, key: Key[M], /) -> Ref[M] | None:
@@ -378,12 +382,19 @@ class _Engine:
             raise failure
 
 
-def run(main: Callable[[System, Unpack[Ts]], Awaitable[R]], /, *args: *Ts, **options: Any) -> R:
+def run(
+    main: Callable[[System, Unpack[Ts]], Awaitable[R]],
+    /,
+    *args: *Ts,
+    clock: trio.abc.Clock | None = None,
+    **options: Any,
+) -> R:
     """Open a system, run ``main(system, *args)`` in it, and shut down in good order; Ctrl-C does so too.
 
     Args:
         main: an async function of the system.
         args: passed on to it.
+        clock: a clock for trio, such as ``trio.testing.MockClock(autojump_threshold=0)``; real time without one.
         options: passed on to ``open_system``.
     """
 
@@ -391,4 +402,4 @@ def run(main: Callable[[System, Unpack[Ts]], Awaitable[R]], /, *args: *Ts, **opt
         async with open_system(**options) as system:
             return await main(system, *args)
 
-    return trio.run(within)
+    return trio.run(within, clock=clock)

@@ -64,8 +64,7 @@ def tree_rows(
     order = {path: number for number, path in enumerate(census.places)}
     shown = sorted((*living, *empty), key=lambda path: _position(path, order))
     return tuple(
-        _row(path, living.get(path), census.places.get(path, Place()), now, doing)
-        for path in shown
+        _row(path, living.get(path), census.places.get(path, Place()), now, doing) for path in shown
     )
 
 

@@ -107,7 +107,7 @@ class DynamicSupervisor(Actor[DynamicMessage]):
         for segment in list(self.ctx.seats()):
             self.ctx.drop_seat(segment)
 
-    async def stopping(self, reason: ExitReason) -> None:
+    async def stopping(self, reason: ExitReason, /) -> None:
         """Ask all children to end at once, and kill those that have not within the shared limit."""
         await self._stop(list(self.at.values()))
         self._drop_seats()
@@ -132,16 +132,18 @@ class DynamicSupervisor(Actor[DynamicMessage]):
         if not killed_as_asked and not orderly(reason):
             self.ctx.events.emit(ChildShutdownError(self.ctx.path, self._offender(place), reason))
 
-    async def exited(self, exit: Exit) -> None:  # noqa: A002 - the field's term
+    async def exited(self, signal: Exit, /) -> None:
         """A linked actor has ended: if it is a child, restart or forget it."""
-        place = self._place_at(exit)
-        if place is None:
+        place = self._place_at(signal)
+        if place is None or self.ctx.system_ending:
             return
         place.address = None
         template = self.template
-        if template.restart == "permanent" or not orderly(exit.reason):
-            self.ctx.events.emit(ChildTerminated(self.ctx.path, self._offender(place), exit.reason))
-        if wants_restart(template.restart, orderly(exit.reason)):
+        if template.restart == "permanent" or not orderly(signal.reason):
+            self.ctx.events.emit(
+                ChildTerminated(self.ctx.path, self._offender(place), signal.reason)
+            )
+        if wants_restart(template.restart, orderly(signal.reason)):
             place.streak = (
                 place.streak + 1 if self.ctx.now() - place.since <= self.flags.within else 1
             )
@@ -149,11 +151,11 @@ class DynamicSupervisor(Actor[DynamicMessage]):
         else:
             self._forget(place)
 
-    def _place_at(self, exit: Exit) -> Place | None:  # noqa: A002 - the field's term
+    def _place_at(self, signal: Exit) -> Place | None:
         """Whose present incarnation an exit signal tells the end of."""
-        if exit.address is None or not exit.linked:
+        if signal.address is None or not signal.linked:
             return None
-        return self.at.pop(exit.address, None)
+        return self.at.pop(signal.address, None)
 
     @on(RetryDynamic)
     async def retry(self, msg: RetryDynamic) -> None:

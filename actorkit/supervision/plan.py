@@ -206,9 +206,7 @@ def _restart(plan: Plan, record: Record, now: float, rng: Callable[[], float]) -
 def _later(plan: Plan, child: str, delay: float, before: tuple[Directive, ...]) -> Outcome:
     """Order a retry, which makes any earlier one of the same child void."""
     ticket = plan.tickets + 1
-    children = tuple(
-        attrs.evolve(r, ticket=ticket) if r.id == child else r for r in plan.children
-    )
+    children = tuple(attrs.evolve(r, ticket=ticket) if r.id == child else r for r in plan.children)
     plan = attrs.evolve(plan, children=children, tickets=ticket)
     return plan, (*before, Retry(child, ticket, delay))
 

@@ -153,6 +153,8 @@ class Supervisor(Actor[SupervisorMessage]):
         """Start the children in order; if one fails, stop those before it and end (OTP 5.4)."""
         for child in self._initial:
             self._adopt(child)
+            self._seat(child)  # all seats first: a child may ask for a sibling's reference
+        for child in self._initial:
             try:
                 await self._start(child)
             except StartError as error:
@@ -160,20 +162,22 @@ class Supervisor(Actor[SupervisorMessage]):
                 raise Stop(Shutdown(f"child {child.id!r} did not start: {_why(error)}")) from error
         self._close_seats_of_others()
 
-    async def stopping(self, reason: ExitReason) -> None:
+    async def stopping(self, reason: ExitReason, /) -> None:
         """Stop the children in reverse order, each within its limit."""
         await self._stop_all()
 
-    async def exited(self, exit: Exit) -> None:  # noqa: A002 - the field's term
+    async def exited(self, signal: Exit, /) -> None:
         """A linked actor has ended: if it is a child, decide what to do."""
-        child = self._child_at(exit)
-        if child is None:
+        child = self._child_at(signal)
+        if child is None or self.ctx.system_ending:
             return
         del self.living[child.id]
-        if child.restart == "permanent" or not orderly(exit.reason):
-            self.ctx.events.emit(ChildTerminated(self.ctx.path, self._offender(child), exit.reason))
+        if child.restart == "permanent" or not orderly(signal.reason):
+            self.ctx.events.emit(
+                ChildTerminated(self.ctx.path, self._offender(child), signal.reason)
+            )
         outcome = planning.died(
-            self.plan, child.id, orderly(exit.reason), self.ctx.now(), random.random
+            self.plan, child.id, orderly(signal.reason), self.ctx.now(), random.random
         )
         await self._carry_out(outcome, child)
         self._close_idle_seats()
@@ -234,7 +238,9 @@ class Supervisor(Actor[SupervisorMessage]):
     async def _start(self, child: Child[Any]) -> Ref[Any]:
         """Start a child in its seat; one that declines is left stopped."""
         seat = self._seat(child)
-        if seat.occupied:  # it was told to end when the previous incarnation of this supervisor died
+        if (
+            seat.occupied
+        ):  # it was told to end when the previous incarnation of this supervisor died
             await self.ctx.stop_child(seat.ref, limit=child.limit, kill=child.kills)
         try:
             address = await self.ctx.start_in(
@@ -298,10 +304,10 @@ class Supervisor(Actor[SupervisorMessage]):
             if record.id not in awaited:
                 self.ctx.seat(record.id).close()
 
-    def _child_at(self, exit: Exit) -> Child[Any] | None:  # noqa: A002 - the field's term
+    def _child_at(self, signal: Exit) -> Child[Any] | None:
         """Whose present incarnation an exit signal tells the end of."""
-        found = (child for child, address in self.living.items() if address == exit.address)
-        child = next(found, None) if exit.linked else None
+        found = (child for child, address in self.living.items() if address == signal.address)
+        child = next(found, None) if signal.linked else None
         return self.specs[child] if child is not None else None
 
     def _offender(self, child: Child[Any]) -> Offender:

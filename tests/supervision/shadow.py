@@ -109,12 +109,15 @@ class Shadow:
 
     def retry_that_starts(self, child: str) -> Record | None:
         """Who is being restarted so that this child would be the first to start."""
-        for record in self.plan.children:
-            if record.status is ChildStatus.RESTARTING:
-                _, directives = planning.retry(self.plan, record.id, record.ticket)
-                if isinstance(directives[-1], Start) and directives[-1].ids[0] == child:
-                    return record
+        for record in self.restarting():
+            _, directives = planning.retry(self.plan, record.id, record.ticket)
+            if isinstance(directives[-1], Start) and directives[-1].ids[0] == child:
+                return record
         return None
+
+    def restarting(self) -> list[Record]:
+        """Who is being restarted."""
+        return [r for r in self.plan.children if r.status is ChildStatus.RESTARTING]
 
 
 class Follower:
@@ -222,11 +225,7 @@ class Follower:
         """A start was seen: it must be due, or be a retry whose moment has come, or be asked for by hand."""
         self._shed(path, shadow)
         if not shadow.due and (record := shadow.retry_that_starts(child)) is not None:
-            moment = shadow.retries.get(record.ticket, 1e9)
-            self._require(path, shadow, self.now >= moment, f"retries {record.id} too early")
-            outcome = planning.retry(shadow.plan, record.id, record.ticket)
-            shadow.expect(outcome, record.id, self.now)
-            self.decisions["retried"] += 1
+            self._retry(path, shadow, record)
         if shadow.due:
             head = shadow.due.popleft()
             self._require(path, shadow, head == ("start", child), f"starts {child}, due was {head}")
@@ -258,7 +257,9 @@ class Follower:
         """A child of the present incarnation is gone: it was stopped, or has ended by itself."""
         asked = reason == ak.Shutdown()
         if asked and ("stop", child) not in shadow.due and not shadow.ending:
-            self._begin_to_end(path, shadow)
+            self._shed(path, shadow)
+            if not self._at_a_retry(path, shadow, child):
+                self._begin_to_end(path, shadow)
         if ("stop", child) in shadow.due:
             self._shed(path, shadow, but=child)
             if asked:
@@ -272,21 +273,41 @@ class Follower:
             self._ended_in_order(shadow, child)
 
     def _begin_to_end(self, path: str, shadow: Shadow) -> None:
-        """It stops its children although it has not given up: it must have been stopped itself."""
+        """It stops its children although nothing was due: it has been told to end, or is at a retry."""
         self._shed(path, shadow)
         self._require(path, shadow, not shadow.due, "begins to end before it was done")
-        above = _above(path)
+        above, _, name = path.rpartition("/")
         parent = self.shadows.get(above)
         _, epoch = self.living.get(path, (None, -1))
         if parent is not None and epoch == self.epochs[above]:
             self._shed(above, parent)
-            due = parent.due[0] if parent.due else None
-            told = due == ("stop", path.rsplit("/", 1)[1])
-            if not told and not parent.due and not parent.ending:
+            if not parent.due and not parent.ending:
                 self._begin_to_end(above, parent)
-                told = bool(parent.due) and parent.due[0] == ("stop", path.rsplit("/", 1)[1])
-            self._require(path, shadow, told, f"begins to end, but its supervisor has due {due}")
+            due = parent.due[0] if parent.due else None
+            self._require(path, shadow, due == ("stop", name), f"ends, its supervisor has due {due}")
         shadow.end()
+
+    def _at_a_retry(self, path: str, shadow: Shadow, child: str) -> bool:
+        """Whether it stops a child, one that was added by hand, because the moment of a retry has come."""
+        above, _, name = path.rpartition("/")
+        parent = self.shadows.get(above)
+        if shadow.due or (parent is not None and ("stop", name) in parent.due):
+            return False
+        for record in shadow.restarting():
+            outcome = planning.retry(shadow.plan, record.id, record.ticket)
+            first = outcome[1][0]
+            if isinstance(first, Stop) and child in first.ids:
+                self._retry(path, shadow, record)
+                return True
+        return False
+
+    def _retry(self, path: str, shadow: Shadow, record: Record) -> None:
+        moment = shadow.retries.get(record.ticket, 1e9)
+        self._require(path, shadow, self.now >= moment, f"retries {record.id} too early")
+        outcome = planning.retry(shadow.plan, record.id, record.ticket)
+        shadow.expect(outcome, record.id, self.now)
+        self._shed(path, shadow)
+        self.decisions["retried"] += 1
 
     def _ended_in_order(self, shadow: Shadow, child: str) -> None:
         """No event tells when a supervisor notices the orderly end of a child that it does not restart."""

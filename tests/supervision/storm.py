@@ -7,8 +7,8 @@ actors that are not ready yet, and actors that are ending.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterator
 from random import Random
 from typing import Any
 
@@ -86,7 +86,9 @@ class Forest:
         """A supervisor of workers, of one more supervisor of workers, and of a pool, in any order."""
         inner, pool = f"/top/{name}/{name}i", f"/top/{name}/{name}p"
         leaves = [self._worker(inner, f"{name}i{n}") for n in range(3)]
-        children: list[ak.Child[Any]] = [self._worker(f"/top/{name}", f"{name}w{n}") for n in range(4)]
+        children: list[ak.Child[Any]] = [
+            self._worker(f"/top/{name}", f"{name}w{n}") for n in range(4)
+        ]
         twig = self._supervise(*leaves, strategy=self.rng.choice(STRATEGIES))
         children.append(ak.Child(f"{name}i", twig, restart=self.rng.choice(RESTARTS[1:3])))
         template = self.stage.child(f"{name}p", ending=0.01)
@@ -103,13 +105,13 @@ class Storm:
         self.system = system
         self.forest = forest
         self.rng = forest.rng
-        self.top = top
         self.doors: dict[str, ak.SupervisorRef] = {"/top": top}
         self.pools: list[ak.DynamicRef[WorkerMessage]] = []
-        self.refs: list[ak.Ref[WorkerMessage]] = []
+        self.pooled: deque[ak.Ref[WorkerMessage]] = deque(maxlen=8)
         self.kills = 0
         self.outcomes: Counter[str] = Counter()
         self._find(top, forest.props.args[1])
+        self.places = [(path, child) for path, those in forest.workers.items() for child in those]
 
     def _find(self, door: ak.SupervisorRef, children: tuple[ak.Child[Any], ...]) -> None:
         for child in children:
@@ -119,8 +121,17 @@ class Storm:
             elif child.is_tree:
                 self.doors[path] = door.supervisor(child)
                 self._find(self.doors[path], child.props.args[1])
-            else:
-                self.refs.append(door.child(child))
+
+    def _anyone(self) -> ak.Ref[WorkerMessage]:
+        """A worker's reference: of one that lives, restarts, is gone, or was never there."""
+        while True:
+            if self.pooled and self.rng.random() < 0.2:
+                return self.rng.choice(self.pooled)
+            path, child = self.rng.choice(self.places)
+            try:
+                return self.doors[path].child(child)
+            except ak.ChildNotFound:
+                pass  # a temporary one that has ended
 
     async def rage(self, kills: int) -> None:
         """Kill so many living actors, with traffic going on all the while."""
@@ -137,40 +148,34 @@ class Storm:
             *(pool.ref for pool in self.pools),
         ]
         while self.kills < kills:
-            victim = self.rng.choice(supervisors if self.rng.random() < 0.1 else self.refs)
-            self.kills += victim.alive
-            self._strike(victim)
+            if self.rng.random() < 0.1:
+                self._strike(self.rng.choice(supervisors))
+            elif self.rng.random() < 0.15:
+                self._anyone().tell(Crash())  # now, or its next incarnation; counted as no kill
+            else:
+                self._strike(self._anyone())
             await self._pause()
 
     def _strike(self, victim: ak.Ref[Any]) -> None:
-        """Kill at once, or have it crash when it gets to it, or send it an exit signal."""
-        how = self.rng.random()
-        if how < 0.7:
-            victim.kill()
-        elif how < 0.85:
+        """Kill an actor, wherever it is in its life; at times an exit signal gets there first."""
+        if self.rng.random() < 0.2:
             self.system.exit(victim, ak.Failed("in the storm"))
-            victim.kill()  # a trapping actor only took note
-        else:
-            victim.kill()
-            if victim in self.refs:
-                victim.tell(Crash())  # for its next incarnation
+        self.kills += victim.alive
+        victim.kill()
 
     async def _pause(self) -> None:
         luck = self.rng.random()
-        if luck < 0.3:
-            return
-        if luck < 0.5:
+        if luck < 0.2:
             for _ in range(self.rng.randrange(6)):
                 await trio.lowlevel.checkpoint()
-        else:
+        elif luck < 0.7:
             await trio.sleep(self.rng.expovariate(80.0))
 
     async def _talk(self) -> None:
         """Tell and ask, whoever it is."""
         while True:
-            ref = self.rng.choice(self.refs)
             try:
-                await self._say(ref)
+                await self._say(self._anyone())
             except ak.AskError as error:
                 self.outcomes[type(error).__name__] += 1
             else:
@@ -191,8 +196,7 @@ class Storm:
             case 4:
                 await ref.ask(Think(rng.uniform(0, 0.02)), timeout=0.05)
             case _:
-                colleague = rng.choice(self.refs)
-                await ref.ask(Consult(colleague, rng.uniform(0, 0.02)), timeout=0.05)
+                await ref.ask(Consult(self._anyone(), rng.uniform(0, 0.02)), timeout=0.05)
 
     async def _refill(self) -> None:
         """Put back temporary children that are gone, and keep the pools filled."""
@@ -201,17 +205,18 @@ class Storm:
             for child in self.forest.workers[path]:
                 if child.restart == "temporary":
                     await self._start(self.doors[path].start_child, child)
-            pool = self.rng.choice(self.pools)
-            await self._start(pool.start_child)
+            ref = await self._start(self.rng.choice(self.pools).start_child)
+            if ref is not None:
+                self.pooled.append(ref)
             await trio.sleep(0.02)
 
-    async def _start(self, start: Any, *args: Any) -> None:
+    async def _start(
+        self, start: Callable[..., Awaitable[ak.Ref[WorkerMessage]]], *args: Any
+    ) -> ak.Ref[WorkerMessage] | None:
         try:
             ref = await start(*args)
         except (ak.StartError, ak.AskError) as error:
             self.outcomes[type(error).__name__] += 1
-        else:
-            self.outcomes["started"] += 1
-            self.refs.append(ref)
-            if len(self.refs) > 40:
-                del self.refs[20:24]
+            return None
+        self.outcomes["started"] += 1
+        return ref
