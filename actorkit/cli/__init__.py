@@ -1,4 +1,4 @@
-"""The command line: ``actorkit COMMAND``. Each command has a module of its own, which loads what it needs when it runs."""
+"""The command line: ``actorkit COMMAND``. Each command has a module of its own."""
 
 from __future__ import annotations
 

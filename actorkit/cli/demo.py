@@ -7,13 +7,16 @@ import secrets
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import trio
+from rich.console import Console
 
 from actorkit.cli.codes import ExitCode
-
-if TYPE_CHECKING:
-    from actorkit.demo.job import Job
-    from actorkit.demo.show import Show
+from actorkit.demo.corpus import CorpusError, open_corpus
+from actorkit.demo.edition import check_directory
+from actorkit.demo.job import Job, do_job
+from actorkit.demo.show import LivePicture, PlainLines, Show
+from actorkit.observe.text import printable
 
 DEFAULT_KILLS = 25
 MAX_KILLS = 10_000
@@ -86,12 +89,6 @@ def _kills(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
-    import trio
-
-    from actorkit.demo.corpus import CorpusError, open_corpus
-    from actorkit.demo.edition import check_directory
-    from actorkit.demo.job import Job
-
     report: Path = arguments.report
     try:
         corpus = open_corpus(arguments.path, report)
@@ -106,17 +103,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _misused(text: str) -> int:
-    from actorkit.observe.text import printable
-
     print(f"actorkit demo: {printable(text)}", file=sys.stderr)
     return ExitCode.MISUSED
 
 
 def _show(*, plain: bool) -> Show:
-    from rich.console import Console
-
-    from actorkit.demo.show import LivePicture, PlainLines
-
     console = Console()
     if plain or not console.is_terminal or console.is_dumb_terminal:
         return PlainLines(lambda text: print(text, flush=True))
@@ -125,10 +116,6 @@ def _show(*, plain: bool) -> Show:
 
 async def _until_done_or_told(job: Job, show: Show) -> int:
     """Do the job; a signal breaks it off, and then everything is stopped in good order."""
-    import trio
-
-    from actorkit.demo.job import do_job
-
     code = ExitCode.BAD
 
     async def listen(scope: trio.CancelScope) -> None:

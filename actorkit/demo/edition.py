@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import attrs
@@ -38,7 +37,7 @@ def publish(edition: Edition, directory: Path) -> None:
     for name, text in zip(REPORT_FILES, (edition.markdown, edition.html), strict=True):
         draft = directory / f".{name}.draft"
         draft.write_text(text, "utf-8")
-        os.replace(draft, directory / name)
+        draft.replace(directory / name)
 
 
 def published(directory: Path) -> Edition | None:

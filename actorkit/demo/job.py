@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
 from random import Random
 
@@ -11,8 +10,8 @@ import trio
 
 import actorkit as ak
 from actorkit.demo.corpus import Corpus, changed_since, stamps
-from actorkit.demo.edition import Edition, compose, published
 from actorkit.demo.crew import BREATH
+from actorkit.demo.edition import Edition, compose, published
 from actorkit.demo.messages import EDITOR, LEDGER, Edit, WhenDone
 from actorkit.demo.sabotage import PACE, plan_strikes
 from actorkit.demo.saboteur import Saboteur
@@ -21,7 +20,6 @@ from actorkit.demo.study import Study, study_in_steps
 from actorkit.demo.tree import start_tree, targets
 from actorkit.demo.verdict import Disturbed, Verdict
 from actorkit.demo.watch import Watch
-
 
 SILENCE = 60.0  # seconds without a message after which nothing is hoped for
 
@@ -61,11 +59,7 @@ async def do_job(job: Job, show: Show) -> Verdict:
 async def study_undisturbed(corpus: Corpus, show: Show) -> Edition:
     """Study by plain function calls: no actors, no kills."""
     studies: list[Study] = []
-
-    def steps() -> Generator[float, None, None]:
-        studies.append((yield from study_in_steps(corpus)))
-
-    await show.progress("The same study, undisturbed", steps())
+    await show.progress("The same study, undisturbed", study_in_steps(corpus, studies.append))
     return compose(studies[0])
 
 
@@ -115,9 +109,10 @@ class _Run:
 
     async def _mind_silence(self, scope: trio.CancelScope) -> None:
         """Break off if nobody does anything any more."""
-        handled = -1
-        while handled != (handled := self._watch.look().handled):
+        before, handled = -1, 0
+        while handled > before:
             await trio.sleep(SILENCE)
+            before, handled = handled, self._watch.look().handled
         self._gave_up = f"nobody did anything for {SILENCE:g} s"
         scope.cancel()
 

@@ -66,8 +66,10 @@ def _structure(section: StructureSection) -> list[str]:
 def _complexity(section: ComplexitySection) -> list[str]:
     return [
         "## Complexity",
-        f"{counted(section.functions, 'function')}; the median complexity is {section.median}. "
-        "How many functions there are of each complexity:",
+        (
+            f"{counted(section.functions, 'function')}; the median complexity is {section.median}. "
+            "How many functions there are of each complexity:"
+        ),
         _bars(section.histogram),
         "The most complex functions:",
         _ranked(section.most_complex),
@@ -97,8 +99,10 @@ def _documentation(section: DocumentationSection) -> list[str]:
     )
     return [
         "## Documentation",
-        f"{total.documented:,} of {counted(total.public, 'public thing')} "
-        f"({total.share:.0%}) have a docstring.",
+        (
+            f"{total.documented:,} of {counted(total.public, 'public thing')} "
+            f"({total.share:.0%}) have a docstring."
+        ),
         _table(["package", "public", "documented", "share"], rows),
     ]
 
@@ -116,8 +120,10 @@ def _duplication(section: DuplicationSection) -> list[str]:
     )
     return [
         "## Duplicated passages",
-        f"{section.duplicated:,} of {counted(section.lines, 'line')} ({share:.1%}) "
-        "stand in a passage that stands elsewhere too.",
+        (
+            f"{section.duplicated:,} of {counted(section.lines, 'line')} ({share:.1%}) "
+            "stand in a passage that stands elsewhere too."
+        ),
         _table(["lines", "copies", "begins with", "where"], rows),
     ]
 
@@ -154,7 +160,7 @@ def _bars(counts: Sequence[tuple[str, int]]) -> str:
     """A plot of text, in a block that Markdown leaves alone."""
     if not counts:
         return "None."
-    most = max(max(count for _, count in counts), 1)
+    most = max(1, *(count for _, count in counts))
     width = max(len(label) for label, _ in counts)
     lines = (
         f"    {label:>{width}}  {'█' * round(BAR * count / most):<{BAR}}  {count:,}"

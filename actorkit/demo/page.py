@@ -158,8 +158,10 @@ def _documentation(section: DocumentationSection) -> str:
     return "\n".join(
         [
             "<h2>Documentation</h2>",
-            f"<p>{total.documented:,} of {counted(total.public, 'public thing')} "
-            f"({total.share:.0%}) have a docstring: modules, classes, functions and methods.</p>",
+            (
+                f"<p>{total.documented:,} of {counted(total.public, 'public thing')} "
+                f"({total.share:.0%}) have a docstring: modules, classes, functions and methods.</p>"
+            ),
             "<h3>The packages with most to document</h3>" if bars else "",
             plots.rows("Documented share of what is public, by package", bars, track=True),
         ]
@@ -180,8 +182,10 @@ def _duplication(section: DuplicationSection) -> str:
     return "\n".join(
         [
             "<h2>Duplicated passages</h2>",
-            f"<p>{section.duplicated:,} of {counted(section.lines, 'line')} ({share:.1%}) "
-            "stand in a passage that stands elsewhere too.</p>",
+            (
+                f"<p>{section.duplicated:,} of {counted(section.lines, 'line')} ({share:.1%}) "
+                "stand in a passage that stands elsewhere too.</p>"
+            ),
             _table(["begins with", "where"], ["lines", "copies"], rows),
         ]
     )

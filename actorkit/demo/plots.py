@@ -34,7 +34,7 @@ def columns(title: str, axis: str, counts: Sequence[tuple[str, int]]) -> str:
     """A histogram: a column for each class, its count above it."""
     if not counts:
         return ""
-    most = max(max(count for _, count in counts), 1)
+    most = max(1, *(count for _, count in counts))
     step = WIDTH / len(counts)
     room = _HEIGHT - _FOOT - _HEAD
     marks = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 import trio
@@ -25,7 +24,7 @@ _BESIDES_INCIDENTS = 5  # lines of a picture that are neither tree nor incidents
 class Show(Protocol):
     """Somewhere to show things."""
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, /) -> None:
         """Write a line."""
         ...
 
@@ -68,7 +67,7 @@ class LivePicture:
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, /) -> None:
         """Write a line."""
         self._console.print(Text(text), soft_wrap=True)
 
@@ -94,12 +93,11 @@ class LivePicture:
                     live.update(_bar(title, share), refresh=True)
             live.update(_bar(title, 1.0), refresh=True)
 
-    @contextmanager
-    def _live(self) -> Iterator[Live]:
-        with Live(
+    def _live(self) -> Live:
+        """A picture that is redrawn when it is told to, and that leaves the terminal as it was."""
+        return Live(
             console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
-        ) as live:
-            yield live
+        )
 
 
 def picture(view: View, height: int) -> RenderableType:

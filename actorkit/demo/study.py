@@ -6,7 +6,7 @@ same result although they are killed all the time is what the demo is about.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -83,8 +83,8 @@ def bring_together(
     return Study(title, len(search.found), search.more, tuple(left_out), **sections)
 
 
-def study_in_steps(corpus: Corpus) -> Generator[float, None, Study]:
-    """Study a corpus without any actors, yielding the share that is done after each step."""
+def study_in_steps(corpus: Corpus, done: Callable[[Study], None]) -> Iterator[float]:
+    """Study a corpus without any actors; yields the share that is done after each step, and hands the study to ``done``."""
     search = Search()
     while not search.over:
         search = look(corpus, search)
@@ -100,17 +100,15 @@ def study_in_steps(corpus: Corpus) -> Generator[float, None, Study]:
                 findings[discipline.name][name] = discipline.examine(outcome)
         yield count / len(search.found)
     sections = {each.name: each.conclude(findings[each.name]) for each in DISCIPLINES}
-    return bring_together(corpus.title, search, skipped, sections)
+    done(bring_together(corpus.title, search, skipped, sections))
 
 
 def study(corpus: Corpus) -> Study:
     """Study a corpus without any actors, at one go."""
-    steps = study_in_steps(corpus)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    studies: list[Study] = []
+    for _ in study_in_steps(corpus, studies.append):
+        pass
+    return studies[0]
 
 
 def read(corpus: Corpus, name: str) -> Reading | Skipped:

@@ -64,12 +64,13 @@ def _analysis(crew: names.Crew) -> ak.Props[ak.SupervisorMessage]:
 
 
 def targets() -> tuple[Target, ...]:
-    """Who may be struck: everybody but the root, whose end is the end, and the ledger, which holds what all the others
-    can ask for again.
-    """
-    supervisors = (names.READING, names.ANALYSIS)
-    workers = (names.LISTER, *names.READER, *names.ANALYST.values(), names.FOREMAN, names.EDITOR)
+    """Who may be struck: everybody but the root, whose end is the end, and the ledger, which all others lean on."""
     return (
-        *(Target(key.name, supervisor=True) for key in supervisors),
-        *(Target(key.name) for key in workers),
+        Target(names.READING.name, supervisor=True),
+        Target(names.ANALYSIS.name, supervisor=True),
+        Target(names.LISTER.name),
+        *(Target(key.name) for key in names.READER),
+        *(Target(key.name) for key in names.ANALYST.values()),
+        Target(names.FOREMAN.name),
+        Target(names.EDITOR.name),
     )

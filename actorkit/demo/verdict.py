@@ -13,7 +13,6 @@ from actorkit.demo.sabotage import Manner, Strike
 from actorkit.demo.wording import counted
 from actorkit.observe.text import printable
 
-
 _NAMED = 5
 
 
@@ -75,7 +74,7 @@ class Verdict:
         """Whether every edition, and what lies on the disk, is what the undisturbed study says."""
         return (
             self.disturbed.edition == self.reference == self.on_disk
-            and self.disturbed.digests == {self.reference.digest}
+            and self.disturbed.digests == frozenset((self.reference.digest,))
         )
 
     @property

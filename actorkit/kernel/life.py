@@ -46,8 +46,8 @@ async def begin(cell: Cell) -> Actor[Any]:
     cell.actor = actor
     hook = actor.started()
     if hook is not None:
-        if cell.carrier is NOBODY:  # a plain function that returns an awaitable
-            await rest()
+        if cell.carrier is NOBODY:  # on its spawner's stack: no place to wait
+            await rest_before(hook)
         await hook
     if cell.doomed is not None:
         raise ActorExit
@@ -283,6 +283,16 @@ def answer_inspections(cell: Cell) -> None:
         cell.queue.remove(inspection)
         cell.uncounted -= 1
         inspection.carry_out(cell)
+
+
+async def rest_before(hook: Awaitable[None]) -> None:
+    """Park an actor until a carrier has it; if it is killed before, its hook is never run."""
+    try:
+        await rest()
+    except BaseException:
+        if inspect.iscoroutine(hook):
+            hook.close()
+        raise
 
 
 @types.coroutine

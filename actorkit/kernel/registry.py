@@ -9,7 +9,6 @@ import attrs
 from actorkit.kernel.cell import Cell
 
 M = TypeVar("M")
-M_contra = TypeVar("M_contra", contravariant=True)
 
 
 def _checked_name(_: object, __: object, value: str) -> None:
@@ -18,7 +17,7 @@ def _checked_name(_: object, __: object, value: str) -> None:
 
 
 @attrs.frozen(slots=True)
-class Key(Generic[M_contra]):
+class Key(Generic[M]):
     """A name that knows the vocabulary of its holder: ``BANK = Key[Deposit | Tick]("bank")``.
 
     Spawn with ``name=BANK``, find the holder with ``system.whereis(BANK)``, or send to whoever holds it at the time

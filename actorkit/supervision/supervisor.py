@@ -155,6 +155,9 @@ class Supervisor(Actor[SupervisorMessage]):
             self._adopt(child)
             self._seat(child)  # all seats first: a child may ask for a sibling's reference
         for child in self._initial:
+            if self.ctx.told_to_stop:
+                await self._stop_all()
+                raise Stop(Shutdown("told to stop before all children had started"))
             try:
                 await self._start(child)
             except StartError as error:
@@ -209,6 +212,8 @@ class Supervisor(Actor[SupervisorMessage]):
 
     async def _start_group(self, ids: tuple[str, ...]) -> None:
         for each in ids:
+            if self.ctx.told_to_stop:
+                return
             child = self.specs[each]
             try:
                 await self._start(child)
@@ -238,9 +243,7 @@ class Supervisor(Actor[SupervisorMessage]):
     async def _start(self, child: Child[Any]) -> Ref[Any]:
         """Start a child in its seat; one that declines is left stopped."""
         seat = self._seat(child)
-        if (
-            seat.occupied
-        ):  # it was told to end when the previous incarnation of this supervisor died
+        if seat.occupied:  # by one that outlived the previous incarnation of this supervisor
             await self.ctx.stop_child(seat.ref, limit=child.limit, kill=child.kills)
         try:
             address = await self.ctx.start_in(

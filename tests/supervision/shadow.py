@@ -157,9 +157,12 @@ class Follower:
     # Actors --------------------------------------------------------------------------------------
 
     def _started(self, path: str, address: ak.Address) -> None:
+        above, _, name = path.rpartition("/")
+        if above in self.shadows:
+            self._begin_retry(above, self.shadows[above], name)
         if path in self.living:
             self._differ(path, "has two incarnations at once")
-        self.living[path] = address, self.epochs[_above(path)]
+        self.living[path] = address, self.epochs[above]
         shadow = self.shadows.get(path)
         if shadow is not None:
             shadow.ready = True
@@ -182,8 +185,7 @@ class Follower:
         self.epochs[path] += 1
         shadow = self.shadows.pop(path, None)
         if shadow is not None and reason is not None and orderly(reason):
-            self._shed(path, shadow)
-            self._require(path, shadow, not shadow.due, "ended before it was done")
+            self._require(path, shadow, not self._unfinished(path, shadow), "ended too early")
 
     # What supervisors do -------------------------------------------------------------------------
 
@@ -223,14 +225,18 @@ class Follower:
 
     def _head(self, path: str, shadow: Shadow, child: str) -> None:
         """A start was seen: it must be due, or be a retry whose moment has come, or be asked for by hand."""
-        self._shed(path, shadow)
-        if not shadow.due and (record := shadow.retry_that_starts(child)) is not None:
-            self._retry(path, shadow, record)
+        self._begin_retry(path, shadow, child)
         if shadow.due:
             head = shadow.due.popleft()
             self._require(path, shadow, head == ("start", child), f"starts {child}, due was {head}")
         elif shadow.plan.find(child) is not None:
             self._differ(path, f"starts {child}, but nothing was due")
+
+    def _begin_retry(self, path: str, shadow: Shadow, child: str) -> None:
+        """A child starts: if nothing is due, it may be that the moment of a retry has come."""
+        self._shed(path, shadow)
+        if not shadow.due and (record := shadow.retry_that_starts(child)) is not None:
+            self._retry(path, shadow, record)
 
     def _child_terminated(self, path: str, child: str, reason: ak.ExitReason) -> None:
         shadow = self.shadows.get(path)
@@ -256,6 +262,8 @@ class Follower:
     def _child_stopped(self, path: str, shadow: Shadow, child: str, reason: ak.ExitReason) -> None:
         """A child of the present incarnation is gone: it was stopped, or has ended by itself."""
         asked = reason == ak.Shutdown()
+        if asked and shadow.due and shadow.due[0] == ("start", child):
+            return  # it got ready at the moment its supervisor was told to end, which breaks off what starts
         if asked and ("stop", child) not in shadow.due and not shadow.ending:
             self._shed(path, shadow)
             if not self._at_a_retry(path, shadow, child):
@@ -274,8 +282,7 @@ class Follower:
 
     def _begin_to_end(self, path: str, shadow: Shadow) -> None:
         """It stops its children although nothing was due: it has been told to end, or is at a retry."""
-        self._shed(path, shadow)
-        self._require(path, shadow, not shadow.due, "begins to end before it was done")
+        self._require(path, shadow, not self._unfinished(path, shadow), "begins to end too early")
         above, _, name = path.rpartition("/")
         parent = self.shadows.get(above)
         _, epoch = self.living.get(path, (None, -1))
@@ -291,7 +298,11 @@ class Follower:
         """Whether it stops a child, one that was added by hand, because the moment of a retry has come."""
         above, _, name = path.rpartition("/")
         parent = self.shadows.get(above)
-        if shadow.due or (parent is not None and ("stop", name) in parent.due):
+        if parent is not None:
+            self._shed(above, parent)
+            if parent.due and parent.due[0] == ("stop", name):
+                return False
+        if shadow.due:
             return False
         for record in shadow.restarting():
             outcome = planning.retry(shadow.plan, record.id, record.ticket)
@@ -327,6 +338,11 @@ class Follower:
             if child == but or f"{path}/{child}" in self.living:
                 return
             shadow.due.popleft()
+
+    def _unfinished(self, path: str, shadow: Shadow) -> list[tuple[str, str]]:
+        """What a supervisor has yet to do before it may end: all that is due, but for starts."""
+        self._shed(path, shadow)
+        return [each for each in shadow.due if each[0] != "start"]
 
     def _require(self, path: str, shadow: Shadow, holds: bool, complaint: str) -> None:
         if not holds:

@@ -33,10 +33,10 @@ RESTARTS: tuple[Restart, ...] = ("permanent", "permanent", "transient", "tempora
 PATIENCE = 0.05  # seconds a child may take to start or to end
 
 
-def moods(rng: Random) -> Iterator[Step]:
-    """How the starts of one worker go: mostly well, at times slowly, now and then not at all."""
+def moods(rng: Random, calm: Callable[[], bool]) -> Iterator[Step]:
+    """How the starts of one worker go in a storm: mostly well, at times slowly, now and then not at all."""
     while True:
-        luck = rng.random()
+        luck = 1.0 if calm() else rng.random()
         if luck < 0.02:
             yield "hang"
         elif luck < 0.05:
@@ -52,6 +52,7 @@ class Forest:
 
     def __init__(self, rng: Random) -> None:
         self.rng = rng
+        self.calm = True
         self.stage = Stage()
         self.workers: dict[str, list[ak.Child[WorkerMessage]]] = {}
         self.pools: list[str] = []
@@ -62,7 +63,7 @@ class Forest:
         rng = self.rng
         child = self.stage.child(
             name,
-            starts=moods(rng),
+            starts=moods(rng, lambda: self.calm),
             ending=rng.choice([0.0, 0.0, 0.01, 1.0]),
             trap=rng.random() < 0.3,
             restart=rng.choice(RESTARTS),
@@ -139,7 +140,9 @@ class Storm:
             for _ in range(4):
                 nursery.start_soon(self._talk)
             nursery.start_soon(self._refill)
+            self.forest.calm = False
             await self._kill(kills)
+            self.forest.calm = True
             nursery.cancel_scope.cancel()
 
     async def _kill(self, kills: int) -> None:
