@@ -69,14 +69,22 @@ def scripts_of(blocks: list[Block]) -> list[Script]:
     scripts: list[Script] = []
     for block in blocks:
         if block.language == "python" and block.mark == "continues":
-            joined = f"{_last(scripts, block).text}\n{block.text}"
-            scripts[-1] = replace(scripts[-1], text=joined)
+            at = _last_running(scripts, block)
+            scripts[at] = replace(scripts[at], text=f"{scripts[at].text}\n{block.text}")
         elif block.language == "python":
             scripts.append(Script(block.page, block.line, block.text, block.mark == "fragment"))
         elif block.mark == "output":
             printed = (_last(scripts, block).output or "") + block.text
             scripts[-1] = replace(scripts[-1], output=printed)
     return scripts
+
+
+def _last_running(scripts: list[Script], block: Block) -> int:
+    """Where the script stands that a block continues; fragments in between are not part of it."""
+    for at in reversed(range(len(scripts))):
+        if not scripts[at].fragment:
+            return at
+    raise ValueError(f"{block.page}:{block.line} continues a block, but there is none")
 
 
 def commands_of(blocks: list[Block]) -> list[tuple[str, str]]:
