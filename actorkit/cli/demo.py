@@ -12,7 +12,7 @@ import trio
 from rich.console import Console
 
 from actorkit.cli.codes import ExitCode
-from actorkit.demo.corpus import CorpusError, open_corpus
+from actorkit.demo.corpus import REPORT_FILES, CorpusError, open_corpus
 from actorkit.demo.edition import check_directory
 from actorkit.demo.job import Job, do_job
 from actorkit.demo.show import LivePicture, PlainLines, Show
@@ -130,7 +130,8 @@ async def _until_done_or_told(job: Job, show: Show) -> int:
         verdict = await do_job(job, show)
         for line in verdict.lines():
             show.say(line)
-        show.say(f"  report        {job.report / 'report.html'}, {job.report / 'report.md'}")
+        files = ", ".join(printable(str(job.report / name)) for name in REPORT_FILES)
+        show.say(f"  report        {files}")
         code = ExitCode.GOOD if verdict.good else ExitCode.BAD
         nursery.cancel_scope.cancel()
     if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):

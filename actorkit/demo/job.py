@@ -20,6 +20,8 @@ from actorkit.demo.study import Study, study_in_steps
 from actorkit.demo.tree import start_tree, targets
 from actorkit.demo.verdict import Disturbed, Verdict
 from actorkit.demo.watch import Watch
+from actorkit.demo.wording import counted
+from actorkit.observe.text import printable
 
 SILENCE = 60.0  # seconds without a message after which nothing is hoped for
 
@@ -45,7 +47,8 @@ class Job:
 
 async def do_job(job: Job, show: Show) -> Verdict:
     """Do the job, and judge it."""
-    show.say(f"Studying {job.corpus.title} with {job.kills} kills to come, seed {job.seed}.")
+    title = printable(job.corpus.title)
+    show.say(f"Studying {title} with {counted(job.kills, 'kill')} to come, seed {job.seed}.")
     before = stamps(job.corpus)
     disturbed = await study_disturbed(job, show)
     on_disk = published(job.report)

@@ -212,12 +212,11 @@ EDITOR = ak.Key[EditorMessage]("editor")
 
 @attrs.frozen
 class Crew:
-    """Everybody, by name."""
+    """Those who are asked by others of the crew, by name."""
 
     ledger: ak.Ref[LedgerMessage]
     readers: tuple[ak.Ref[ReaderMessage], ...]
     analysts: Mapping[str, ak.Ref[AnalystMessage]]
-    editor: ak.Ref[EditorMessage]
 
 
 def crew_of(system: ak.System) -> Crew:
@@ -226,5 +225,4 @@ def crew_of(system: ak.System) -> Crew:
         ledger=system.named(LEDGER),
         readers=tuple(system.named(key) for key in READER),
         analysts={name: system.named(key) for name, key in ANALYST.items()},
-        editor=system.named(EDITOR),
     )

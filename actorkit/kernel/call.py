@@ -39,7 +39,8 @@ class Call(Wait):
     @property
     def target_path(self) -> str:
         """The path of the actor that was asked."""
-        return self.target.path if self.target is not None else "the actor"
+        path: str = self.target.path if self.target is not None else self.value or "the actor"
+        return path
 
     def refuse(self, error: AskError) -> bool:
         """Answer with an error that leaves the callee alive."""

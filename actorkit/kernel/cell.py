@@ -65,11 +65,16 @@ class State(IntEnum):
 
 @attrs.frozen(slots=True)
 class StopOrder:
-    """A control message: end with this reason after the message in hand; in the mailbox, when its turn comes."""
+    """A control message: end with this reason after the message in hand; in the mailbox, when its turn comes.
+
+    Attributes:
+        unready: whether an actor that is not ready yet never gets ready.
+    """
 
     __actorkit_signal__: ClassVar[bool] = True
 
     reason: ExitReason
+    unready: bool = False
 
 
 @attrs.frozen(slots=True)
@@ -351,6 +356,8 @@ class Cell:
         """The mark has surfaced: whatever stands behind it is taken next, so its place is free."""
         self.uncounted -= 1
         self.skipped += 1
+        if self.queue and self.queue[0] is ROOM:  # one sender left, another came: one mark is enough
+            return
         if self._let_in(taking=int(bool(self.queue) and is_mail(self.queue[0]))):
             self.mark_room(1)
 
@@ -370,6 +377,7 @@ class Cell:
         """Remember a request whose reply the actor keeps for later; who will answer it is then unknown."""
         if isinstance(call, Call):
             call.target = None
+            call.value = self.path  # until it is answered: a time-out still says who was asked
         if self.deferred is None:
             self.deferred = {}
         self.deferred[call] = None
@@ -500,12 +508,13 @@ class Cell:
             or self.running
             or not (self.pinned or isinstance(waiting, Wait) or self._resumed())
         ):
-            self.order(StopOrder(reason))
+            self.order(StopOrder(reason, unready=True))
             if isinstance(waiting, Wait):
                 waiting.let_go(reason)
             return
         self.leave = reason
-        self.order(StopOrder(reason))  # for a handler that ends of itself, or goes on regardless
+        # For a handler that ends of itself, or goes on regardless:
+        self.order(StopOrder(reason, unready=True))
         if self.pinned:
             if self.carrier.scope is not None:
                 self.carrier.scope.cancel()

@@ -281,7 +281,6 @@ class Context(Generic[M_contra]):
         """The kernel of this node, for library actors that manage others' seats."""
         return self._cell.runtime
 
-    @property
     def told_to_stop(self) -> bool:
         """Whether the actor ends after the message in hand: then it had better begin nothing new."""
         return any(isinstance(order, StopOrder) for order in self._cell.control or ())

@@ -28,8 +28,8 @@ from actorkit.kernel.cell import (
 from actorkit.kernel.events import DeadReason, Started
 from actorkit.kernel.exits import KILLED, Crashed, Down, Exit, ExitReason
 from actorkit.kernel.inspection import Inspection, Resume, Suspend
-from actorkit.kernel.message import shortened
-from actorkit.kernel.stream import StreamCall, produce
+from actorkit.kernel.message import StreamRequest, shortened
+from actorkit.kernel.stream import ReplyStream, StreamCall, produce
 from actorkit.kernel.vocabulary import Kind
 from actorkit.kernel.wait import NOBODY, PARK, ActorExit
 
@@ -44,6 +44,8 @@ async def begin(cell: Cell) -> Actor[Any]:
     cell.state = State.STARTING
     actor = cell.props.build(cell)
     cell.actor = actor
+    if cell.doomed is not None:
+        raise ActorExit
     hook = actor.started()
     if hook is not None:
         if cell.carrier is NOBODY:  # on its spawner's stack: no place to wait
@@ -51,6 +53,8 @@ async def begin(cell: Cell) -> Actor[Any]:
         await hook
     if cell.doomed is not None:
         raise ActorExit
+    if cell.control is not None:
+        check_may_get_ready(cell)
     cell.state = State.RUNNING
     runtime = cell.runtime
     cell.started_at = runtime.clock.now()
@@ -60,6 +64,17 @@ async def begin(cell: Cell) -> Actor[Any]:
     if cell.waiters is not None:
         tell_starters(cell)
     return actor
+
+
+def check_may_get_ready(cell: Cell) -> None:
+    """An actor that was told to end before it was ready never gets ready.
+
+    Raises:
+        Stop: it was told to.
+    """
+    for order in cell.control or ():
+        if isinstance(order, StopOrder) and order.unready:
+            raise Stop(order.reason)
 
 
 def tell_starters(cell: Cell) -> None:
@@ -138,10 +153,11 @@ async def tell_other(cell: Cell, entry: Entry, message: Any) -> None:
     if kind == Kind.STREAM:
         async for _ in function(cell.actor, message):
             pass
-    elif kind == Kind.DEFERRED_ASYNC:
-        await function(cell.actor, message, Reply(None, cell))
-    else:
-        function(cell.actor, message, Reply(None, cell))
+        return
+    answer = ReplyStream[Any] if isinstance(message, StreamRequest) else Reply[Any]
+    result = function(cell.actor, message, answer(None, cell))
+    if kind == Kind.DEFERRED_ASYNC:
+        await result
 
 
 async def call_other(cell: Cell, call: Call) -> None:
@@ -149,7 +165,7 @@ async def call_other(cell: Cell, call: Call) -> None:
     message = call.message
     entry = cell.table.find(type(message))
     cell.call = None
-    if entry is None or entry[1] == Kind.STREAM:
+    if entry is None or isinstance(message, StreamRequest):
         cell.skipped += 1
         cell.runtime.unhandled(cell, message)
         call.fail(Unhandled(cell.path, type(message).__qualname__))
@@ -172,7 +188,7 @@ async def call_other(cell: Cell, call: Call) -> None:
 async def stream_call(cell: Cell, call: StreamCall) -> None:
     """Handle a request for a stream: drive the handler's generator at the consumer's pace."""
     entry = cell.table.find(type(call.message))
-    if entry is None or entry[1] not in (Kind.STREAM, Kind.DEFERRED, Kind.DEFERRED_ASYNC):
+    if entry is None or not isinstance(call.message, StreamRequest):
         cell.skipped += 1
         cell.runtime.unhandled(cell, call.message)
         call.close(Unhandled(cell.path, type(call.message).__qualname__))

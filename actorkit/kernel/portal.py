@@ -1,7 +1,7 @@
 """A door for threads, and for asyncio and ASGI programs: the actor system runs in a thread of its own.
 
 ``open_portal()`` starts trio and an actor system in a background thread. A ``Portal`` then tells and asks from any other
-thread; its ``acall`` and ``aask`` are awaited in asyncio, and cancelling them there cancels the work here.
+thread; its ``acall``, ``aask`` and ``astream`` are for asyncio, and cancelling them there cancels the work here.
 """
 
 from __future__ import annotations
@@ -9,21 +9,24 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
-from typing import Any, TypeVar, TypeVarTuple
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Generic, TypeVar, TypeVarTuple
 
 import outcome
 import trio
 
 from actorkit.errors import SystemClosed
-from actorkit.kernel.message import AskOf
-from actorkit.kernel.ref import DEFAULT_TIMEOUT, Ref
+from actorkit.kernel.message import AskOf, StreamOf
+from actorkit.kernel.ref import DEFAULT_TIMEOUT, STREAM_WINDOW, Ref
+from actorkit.kernel.stream import Stream
 from actorkit.kernel.system import System, open_system
 
 M = TypeVar("M")
 R = TypeVar("R")
+T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
@@ -53,8 +56,7 @@ class Portal:
 
     def close(self) -> None:
         """Cancel the calls under way and take no more; the system itself is left to whoever opened it."""
-        if not self._closed:
-            self._soon(self._ending.set)
+        self._if_open(self._ending.set)
 
     async def _watch_end(self) -> None:
         try:
@@ -103,6 +105,28 @@ class Portal:
             cancel()
             raise
 
+    @contextmanager
+    def stream(
+        self,
+        ref: Ref[M],
+        request: StreamOf[M, T],
+        /,
+        *,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        window: int = STREAM_WINDOW,
+    ) -> Generator[Iterator[T]]:
+        """Open a stream for a ``with`` block, in which a ``for`` loop blocks until the next item is there.
+
+        The producer is never more than ``window`` items ahead of the loop; leaving the block closes the stream. Raises
+        what ``Ref.stream`` raises, and ``SystemClosed``.
+        """
+        tap = Tap(self, lambda: ref.stream(request, timeout=timeout, window=window))
+        try:
+            self.call(self._nursery.start, tap.hold)
+            yield tap
+        finally:
+            self._if_open(tap.scope.cancel)
+
     # From asyncio ------------------------------------------------------------------------------------------------
 
     async def aask(
@@ -133,6 +157,29 @@ class Portal:
             cancel()
             raise
 
+    @asynccontextmanager
+    async def astream(
+        self,
+        ref: Ref[M],
+        request: StreamOf[M, T],
+        /,
+        *,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        window: int = STREAM_WINDOW,
+    ) -> AsyncGenerator[AsyncIterator[T]]:
+        """Open a stream for an ``async with`` block of asyncio's, in which ``async for`` gives its items.
+
+        The producer is never more than ``window`` items ahead of the loop; leaving the block, also by cancellation,
+        closes the stream. An item whose ``anext`` was cancelled is given by the next one. Raises what ``Ref.stream``
+        raises, and ``SystemClosed``.
+        """
+        tap = Tap(self, lambda: ref.stream(request, timeout=timeout, window=window))
+        try:
+            await self.acall(self._nursery.start, tap.hold)
+            yield tap
+        finally:
+            self._if_open(tap.scope.cancel)
+
     # The way across ----------------------------------------------------------------------------------------------
 
     def _soon(self, function: Callable[..., object], *args: Any) -> None:
@@ -150,14 +197,15 @@ class Portal:
         scope = trio.CancelScope()
         self._soon(self._start, function, args, future, scope)
 
-        def cancel() -> None:
-            if not self._closed:
-                try:
-                    self._token.run_sync_soon(scope.cancel)
-                except trio.RunFinishedError:
-                    return
+        return future, lambda: self._if_open(scope.cancel)
 
-        return future, cancel
+    def _if_open(self, function: Callable[[], object]) -> None:
+        """Call a function in the system's thread soon, unless the end has cancelled everything already."""
+        if not self._closed:
+            try:
+                self._token.run_sync_soon(function)
+            except trio.RunFinishedError:
+                return
 
     def _start(self, *job: Any) -> None:
         future: Future[Any] = job[2]
@@ -186,10 +234,66 @@ class Portal:
                 future.set_exception(_failure(result))
 
 
+class Tap(Generic[T]):
+    """A stream read from another thread: an item crosses when the reader asks for it, so the window holds."""
+
+    def __init__(self, portal: Portal, open_stream: Callable[[], Stream[T]]) -> None:
+        self.scope = trio.CancelScope()
+        self._portal = portal
+        self._open_stream = open_stream
+        self._stream: Stream[T] | None = None
+        self._turn = trio.Lock()
+        # What has crossed: a reader that was cancelled meanwhile finds it here when it comes back.
+        self._crossed: deque[T] = deque()
+
+    # In the system's thread --------------------------------------------------------------------------------------
+
+    async def hold(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Hold the stream open until the reader leaves or the portal ends."""
+        with self.scope:
+            async with self._open_stream() as self._stream:
+                task_status.started()
+                await trio.sleep_forever()
+
+    async def pull(self) -> bool:
+        """Have an item cross, waiting for it; False at the stream's end."""
+        # The pull of a reader that was cancelled may still be on its way out.
+        async with self._turn:
+            if not self._crossed and self._stream is not None:
+                async for item in self._stream:
+                    self._crossed.append(item)
+                    break
+        return bool(self._crossed)
+
+    # In the reader's ---------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        if not self._crossed and not self._portal.call(self.pull):
+            raise StopIteration
+        return self._crossed.popleft()
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        if not self._crossed and not await self._portal.acall(self.pull):
+            raise StopAsyncIteration
+        return self._crossed.popleft()
+
+
 def _failure(result: outcome.Outcome[Any] | None) -> BaseException:
-    if isinstance(result, outcome.Error) and isinstance(result.error, Exception):
+    if isinstance(result, outcome.Error) and not _is_cancellation(result.error):
         return result.error
     return SystemClosed("the call was cancelled, or the system was closed meanwhile")
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(trio.Cancelled) is not None
+    return isinstance(error, (trio.Cancelled, GeneratorExit))
 
 
 def _being_cancelled() -> bool:

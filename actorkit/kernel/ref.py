@@ -18,7 +18,7 @@ from actorkit.kernel.exits import KILLED, NO_ACTOR, NORMAL, ExitReason
 from actorkit.kernel.message import AskOf, StreamOf
 from actorkit.kernel.stream import Stream, StreamCall
 from actorkit.kernel.timekeeping import checked_seconds
-from actorkit.kernel.wait import CURRENT, ZOMBIES, Wait, Work, circle, direct_cell
+from actorkit.kernel.wait import CURRENT, ZOMBIES, Wait, check_circle, direct_cell, origin
 
 if TYPE_CHECKING:
     from actorkit.kernel.runtime import Runtime
@@ -118,8 +118,7 @@ class Ref(Generic[M_contra]):
         if cell.mailbox.overflow != "reject":
             self.tell(message)
             return
-        me = _origin()
-        _check_circle(me, cell)
+        check_circle(origin(), cell)
         wait = RoomWait(direct_cell(), cell, message)
         cell.queue_up(wait)
         await wait
@@ -148,7 +147,7 @@ class Ref(Generic[M_contra]):
             slow: R = await self._ask_slowly(cell, message, timeout)
             return slow
         if cell.waiting is not None or cell is me:
-            _check_circle(me, cell)
+            check_circle(me, cell)
         call = Call(message, me, cell)
         queue = cell.queue
         if len(queue) >= cell.limit:
@@ -171,11 +170,8 @@ class Ref(Generic[M_contra]):
     @enable_ki_protection
     async def _ask_slowly(self, cell: Cell, message: Any, timeout: float | None) -> Any:
         """Ask from a plain trio task, or from inside a handler's own nursery or cancel scope."""
-        me = _origin()
-        if me is not None:
-            _check_circle(me, cell)
-        origin = CURRENT.get()
-        if ZOMBIES and origin in ZOMBIES:
+        check_circle(origin(), cell)
+        if ZOMBIES and CURRENT.get() in ZOMBIES:
             cell.runtime.dead_letter(message, cell, DeadReason.FENCED)
             raise died(cell.path, KILLED)
         call = Call(message, None, cell)
@@ -204,13 +200,13 @@ class Ref(Generic[M_contra]):
         """
         if window < 1:
             raise ValueError(f"a stream's window is a number of items from 1 up, got {window!r}")
+        if timeout is not None:
+            checked_seconds(timeout)
         return Stream(StreamCall(message, self._cell, timeout, window), self._open_stream)
 
     def _open_stream(self, call: StreamCall) -> None:
         cell = call.owner
-        me = _origin()
-        if me is not None:
-            _check_circle(me, cell)
+        check_circle(origin(), cell)
         if ZOMBIES and CURRENT.get() in ZOMBIES:
             cell.runtime.dead_letter(call.message, cell, DeadReason.FENCED)
             raise died(cell.path, KILLED)
@@ -234,7 +230,9 @@ class Ref(Generic[M_contra]):
         cell = self._cell
         if not self.alive:
             raise died(cell.path, NO_ACTOR)
-        _check_circle(_origin(), cell)
+        if cell.fenced():
+            raise died(cell.path, KILLED)
+        check_circle(origin(), cell)
         cell.ask_to_stop(reason)
         actual = cell.reason or await _end_of(cell, timeout)
         if actual != reason:
@@ -313,19 +311,6 @@ class CountingNamedRef(  # pyright: ignore[reportIncompatibleVariableOverride] -
     """A reference by name that counts what is sent."""
 
     __slots__ = ()
-
-
-def _origin() -> Cell | None:
-    """The cell whose handler is calling, directly or from a nursery inside it; None for background work."""
-    me = CURRENT.get()
-    return None if me is None or type(me) is Work else me
-
-
-def _check_circle(me: Cell | None, target: Cell) -> None:
-    if me is not None:
-        found = circle(me, target)
-        if found is not None:
-            raise CircularAsk(tuple(cell.path for cell in found))
 
 
 def _check_door(cell: Cell, message: Any) -> None:

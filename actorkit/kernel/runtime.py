@@ -262,7 +262,7 @@ class Runtime:
 
     def watch(self, watcher: Cell, ref: Ref[Any]) -> Monitor:
         """Let one actor hear of another's death; at once if there is nobody to watch."""
-        target = ref._cell
+        target = self._own(ref)
         name = ref._name if isinstance(ref, NamedRef) else None
         if target is watcher:
             return self.relations.new_monitor()
@@ -275,13 +275,22 @@ class Runtime:
 
     def link(self, cell: Cell, ref: Ref[Any]) -> None:
         """Link two actors, or say that one of them is gone."""
-        other = ref._cell
+        other = self._own(ref)
         if State.STARTING <= other.state <= State.STOPPING:
             self.relations.link(cell, other)
         elif cell.traps:
             cell.put(Exit(ref, other.address, NO_ACTOR))
         else:
             raise died(other.path, NO_ACTOR)
+
+    def _own(self, ref: Ref[Any]) -> Cell:
+        cell = ref._cell
+        if cell.runtime is not self:
+            raise ValueError(
+                f"{cell.path} lives in another system ({cell.runtime.node}); "
+                "watch and link reach only actors of one's own"
+            )
+        return cell
 
     async def stop(
         self, cell: Cell, reason: ExitReason, *, limit: float | None, kill: bool

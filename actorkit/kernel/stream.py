@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from actorkit.errors import AskError, AskTimeout, Refused
 from actorkit.kernel.vocabulary import Kind
-from actorkit.kernel.wait import Wait, direct_cell
+from actorkit.kernel.wait import Wait, check_circle, direct_cell, origin
 
 if TYPE_CHECKING:
     from actorkit.kernel.cell import Cell
@@ -39,12 +39,14 @@ class StreamCall:
     """One stream in flight: the request, the items that were produced and not yet read, and who waits for whom."""
 
     __slots__ = (
-        "abandoned", "ended", "error", "items", "message", "owner", "path", "reader", "seconds", "window", "writer",
+        "abandoned", "ended", "error", "items", "message", "owner", "path", "reader", "seconds", "target", "window",
+        "writers",
     )  # fmt: skip
 
     def __init__(self, message: Any, owner: Cell, seconds: float | None, window: int) -> None:
         self.message = message
         self.owner = owner
+        self.target: Cell | None = owner
         self.path = owner.path
         self.seconds = seconds
         self.window = window
@@ -53,25 +55,42 @@ class StreamCall:
         self.abandoned = False
         self.error: BaseException | None = None
         self.reader: Wait | None = None
-        self.writer: Wait | None = None
+        self.writers: list[Wait] = []
 
     async def put(self, item: Any) -> bool:
         """Hand over an item, waiting while the window is full; False if nobody reads any more."""
         while len(self.items) >= self.window and not self.abandoned:
-            self.writer = ItemWait(direct_cell(), None, self)
-            await self.writer
+            wait = ItemWait(direct_cell(), None, self)
+            self.writers.append(wait)
+            await wait
         if self.abandoned or self.ended:
             return False
         self.items.append(item)
-        _resume(self.reader)
+        self._wake_reader()
         return True
+
+    def make_room(self) -> None:
+        """Let all who wait for room look again: a reply stream may be fed by several tasks."""
+        writers, self.writers = self.writers, []
+        for wait in writers:
+            wait.resolve(None)
+
+    def hand_out(self) -> None:
+        """The actor hands the request on, so who will serve it is unknown."""
+        self.target = None
+        if self.reader is not None:
+            self.reader.target = None
+
+    def _wake_reader(self) -> None:
+        if self.reader is not None:
+            self.reader.resolve(None)
 
     def close(self, error: BaseException | None = None) -> None:
         """The producer is done, or failed."""
         if not self.ended:
             self.ended = True
             self.error = error
-            _resume(self.reader)
+            self._wake_reader()
 
     def refuse(self, error: AskError) -> bool:
         """End the stream with an error that leaves the producer alive."""
@@ -89,12 +108,7 @@ class StreamCall:
         """The consumer is gone."""
         self.abandoned = True
         self.items.clear()
-        _resume(self.writer)
-
-
-def _resume(wait: Wait | None) -> None:
-    if wait is not None:
-        wait.resolve(None)
+        self.make_room()
 
 
 class ReplyStream(Generic[T]):
@@ -136,17 +150,21 @@ class Stream(Generic[T]):
     """The reading end of a stream: ``async with ref.stream(Generate("...")) as tokens: async for token in tokens``.
 
     Leaving the block early tells the producer, which stops at its next item. Iterating raises ``ActorDied`` if the
-    producer dies, ``AskTimeout`` if an item takes longer than the time-out, and what the producer refused with.
+    producer dies, ``AskTimeout`` if an item takes longer than the time-out, ``CircularAsk`` if the producer waits for
+    the reader, and what the producer refused with.
     """
 
     __slots__ = ("_call", "_open")
 
     def __init__(self, call: StreamCall, open_call: Callable[[StreamCall], None]) -> None:
         self._call = call
-        self._open = open_call
+        self._open: Callable[[StreamCall], None] | None = open_call
 
     async def __aenter__(self) -> Self:
+        if self._open is None:
+            raise RuntimeError("a stream is opened once; ask for another one")
         self._open(self._call)
+        self._open = None
         return self
 
     async def __aexit__(
@@ -162,6 +180,8 @@ class Stream(Generic[T]):
 
     async def __anext__(self) -> T:
         call = self._call
+        if self._open is not None:
+            raise RuntimeError("a stream is read inside its block: async with ref.stream(...) as s")
         while not call.items:
             if call.abandoned:
                 raise StopAsyncIteration
@@ -169,13 +189,15 @@ class Stream(Generic[T]):
                 if call.error is not None:
                     raise call.error
                 raise StopAsyncIteration
-            me = direct_cell()
-            wait = call.reader = ItemWait(me, call.owner, call)
+            if call.target is not None:
+                check_circle(origin(), call.target)
+            wait = call.reader = ItemWait(direct_cell(), call.target, call)
             if call.seconds is not None:
                 call.owner.runtime.clock.expire(wait, call.seconds)
             await wait
         item: T = call.items.popleft()
-        _resume(call.writer)
+        if call.writers:
+            call.make_room()
         return item
 
 
@@ -184,6 +206,7 @@ async def produce(cell: Cell, call: StreamCall, entry: tuple[Callable[..., Any],
     function, kind = entry
     cell.defer(call)
     if kind != Kind.STREAM:
+        call.hand_out()
         try:
             result = function(cell.actor, call.message, ReplyStream(call, cell))
             if inspect.isawaitable(result):

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
 
+from actorkit.errors import CircularAsk
+
 if TYPE_CHECKING:
     from actorkit.kernel.cell import Cell
 
@@ -209,6 +211,24 @@ def circle(me: Cell, target: Cell) -> tuple[Cell, ...] | None:
                 came_from[wait.target] = cell
                 rest.append(wait.target)
     return None
+
+
+def origin() -> Cell | None:
+    """The cell whose handler is calling, directly or from a nursery inside it; None for background work."""
+    me: Cell | Work | None = CURRENT.get()
+    return None if isinstance(me, Work) else me
+
+
+def check_circle(me: Cell | None, target: Cell) -> None:
+    """Refuse to let ``me`` wait for ``target`` if that would be for ever.
+
+    Raises:
+        CircularAsk: ``target`` waits, directly or not, for ``me``.
+    """
+    if me is not None:
+        found = circle(me, target)
+        if found is not None:
+            raise CircularAsk(tuple(cell.path for cell in found))
 
 
 def _trail(me: Cell, came_from: dict[Cell, Cell]) -> tuple[Cell, ...]:

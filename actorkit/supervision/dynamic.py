@@ -99,8 +99,10 @@ class DynamicSupervisor(Actor[DynamicMessage]):
         self.restarts: tuple[float, ...] = ()
         self._next = 1
 
-    def started(self) -> None:
-        """Children of an earlier incarnation are gone for good: their mail is turned away."""
+    async def started(self) -> None:
+        """Children of an earlier incarnation end, if they have not yet, and their mail is turned away."""
+        left = [seat.ref for seat in self.ctx.seats().values() if seat.occupied]
+        await self.ctx.stop_children(left, limit=self.template.limit, kill=self.template.kills)
         self._drop_seats()
 
     def _drop_seats(self) -> None:
@@ -181,8 +183,9 @@ class DynamicSupervisor(Actor[DynamicMessage]):
         except StartIgnored:
             self._forget(place)
         except StartError:
-            place.streak += 1
-            await self._restart(place, first=False)
+            if not self.ctx.told_to_stop():
+                place.streak += 1
+                await self._restart(place, first=False)
 
     def _give_up(self, place: Place) -> None:
         flags = self.flags
@@ -203,7 +206,8 @@ class DynamicSupervisor(Actor[DynamicMessage]):
             raise
         except StartError as error:
             reason = getattr(error, "reason", None) or Failed(str(error))
-            self.ctx.events.emit(ChildStartError(self.ctx.path, self._offender(place), reason))
+            if not self.ctx.told_to_stop():  # which breaks a start off
+                self.ctx.events.emit(ChildStartError(self.ctx.path, self._offender(place), reason))
             raise
         place.since = self.ctx.now()
         self.at[place.address] = place

@@ -155,7 +155,7 @@ class Supervisor(Actor[SupervisorMessage]):
             self._adopt(child)
             self._seat(child)  # all seats first: a child may ask for a sibling's reference
         for child in self._initial:
-            if self.ctx.told_to_stop:
+            if self.ctx.told_to_stop():
                 await self._stop_all()
                 raise Stop(Shutdown("told to stop before all children had started"))
             try:
@@ -212,12 +212,14 @@ class Supervisor(Actor[SupervisorMessage]):
 
     async def _start_group(self, ids: tuple[str, ...]) -> None:
         for each in ids:
-            if self.ctx.told_to_stop:
+            if self.ctx.told_to_stop():
                 return
             child = self.specs[each]
             try:
                 await self._start(child)
             except StartError:
+                if self.ctx.told_to_stop():
+                    return
                 outcome = planning.start_failed(self.plan, each, self.ctx.now(), random.random)
                 await self._carry_out(outcome, child)
                 return
@@ -254,7 +256,8 @@ class Supervisor(Actor[SupervisorMessage]):
             return seat.ref
         except StartError as error:
             reason = getattr(error, "reason", None) or Failed(str(error))
-            self.ctx.events.emit(ChildStartError(self.ctx.path, self._offender(child), reason))
+            if not self.ctx.told_to_stop():  # which breaks a start off
+                self.ctx.events.emit(ChildStartError(self.ctx.path, self._offender(child), reason))
             raise
         self.living[child.id] = address
         self.plan = planning.started(self.plan, child.id, self.ctx.now())

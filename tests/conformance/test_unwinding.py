@@ -427,12 +427,13 @@ async def test_orphans_stand_in_the_tree(system: ak.System) -> None:
 async def test_a_monitor_belongs_to_who_made_it(system: ak.System) -> None:
     """``unwatch`` of another actor's monitor changes nothing and says so."""
     one, other, target = await puppet(system), await puppet(system), await puppet(system)
-    found: list[ak.Monitor] = []
-    one.cue(lambda ctx: found.append(ctx.watch(target.ref)))
+    made: list[ak.Monitor] = []
+    active: list[bool] = []
+    one.cue(lambda ctx: made.append(ctx.watch(target.ref)))
     await settle()
-    other.cue(lambda ctx: found.append(ctx.unwatch(found[0])))  # type: ignore[arg-type]
+    other.cue(lambda ctx: active.append(ctx.unwatch(made[0])))
     await settle()
-    assert found[1] is False
+    assert active == [False]
     target.ref.kill()
     await settle()
     assert [type(item) for item in one.log] == [ak.Down]

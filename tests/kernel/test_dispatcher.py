@@ -376,6 +376,37 @@ def test_kills_never_stall_the_run_queue(
     assert check.forgotten == 0
 
 
+# Batches ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [trio.sleep, None])
+async def test_a_batch_may_end_anywhere(
+    system: ak.System, first: Callable[[float], Awaitable[None]] | None
+) -> None:
+    """Hundreds of messages behind one that waits on trio, or behind none, are all handled, in order."""
+    actor = await puppet(system)
+    if first is not None:
+        actor.cue(lambda _: first(1))
+    for n in range(5 * dispatcher_module.BATCH + 1):
+        actor.ref.tell(Note(n))
+    await trio.sleep(2)
+    assert [note.text for note in actor.got(Note)] == list(range(5 * dispatcher_module.BATCH + 1))
+
+
+async def test_a_crash_while_pinned_still_stops_in_order(system: ak.System) -> None:
+    """``stopping`` runs, and may wait, though the crash came out of a wait of trio's."""
+    actor = await puppet(system)
+
+    async def fall(ctx: ak.Context[object]) -> None:
+        await trio.sleep(1)
+        raise ValueError("late")
+
+    actor.cue(fall)
+    reason = await actor.ref.wait_stopped()
+    assert isinstance(reason, ak.Crashed)
+    assert actor.ended == [reason]
+
+
 # Fairness ---------------------------------------------------------------------------------------------------------
 
 

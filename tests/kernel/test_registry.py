@@ -102,7 +102,7 @@ async def test_a_taken_name_is_refused_before_anything_runs(system: ak.System) -
         await system.spawn(ak.props(Proud), name="boss")
     assert refused.value.ref is boss.ref
     assert built == []
-    error = await boss.do(lambda ctx: failure_of(ctx.spawn(ak.props(Proud), name=BOSS)))
+    error = await boss.do(lambda ctx: failure_of(ctx.spawn(ak.props(Proud), name="boss")))
     assert isinstance(error, ak.AlreadyStarted)
     assert system.whereis(BOSS) is boss.ref
 
@@ -172,7 +172,7 @@ async def test_a_failed_start_frees_its_name(system: ak.System) -> None:
 
     for how in ("constructor", "hook", "ignore", "late"):
         with pytest.raises(ak.StartError):
-            await system.spawn(ak.props(Failing, how), name=BOSS, start_timeout=5)
+            await system.spawn(ak.props(Failing, how), name="boss", start_timeout=5)
         assert not system.names()
     heir = await puppet_below(await puppet(system), name="boss")
     assert system.whereis(BOSS) is heir.ref

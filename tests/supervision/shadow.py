@@ -158,8 +158,9 @@ class Follower:
 
     def _started(self, path: str, address: ak.Address) -> None:
         above, _, name = path.rpartition("/")
-        if above in self.shadows:
-            self._begin_retry(above, self.shadows[above], name)
+        starter = self._shadow(above)
+        if starter is not None:
+            self._begin_retry(above, starter, name)
         if path in self.living:
             self._differ(path, "has two incarnations at once")
         self.living[path] = address, self.epochs[above]
@@ -202,8 +203,8 @@ class Follower:
             return
         self._head(path, shadow, child)
         if shadow.plan.find(child) is None:
-            kinds = {c.id: c.restart for c in shadow.office.children}
-            shadow.plan = planning.add(shadow.plan, Record(child, kinds[child]))
+            [spec] = [each for each in shadow.office.children if each.id == child]
+            shadow.plan = planning.add(shadow.plan, Record(child, spec.restart))
         shadow.plan = planning.started(shadow.plan, child, self.now)
         self.decisions["started"] += 1
         if child in shadow.early:
@@ -237,6 +238,7 @@ class Follower:
         self._shed(path, shadow)
         if not shadow.due and (record := shadow.retry_that_starts(child)) is not None:
             self._retry(path, shadow, record)
+            self._shed(path, shadow)
 
     def _child_terminated(self, path: str, child: str, reason: ak.ExitReason) -> None:
         shadow = self.shadows.get(path)
@@ -262,8 +264,6 @@ class Follower:
     def _child_stopped(self, path: str, shadow: Shadow, child: str, reason: ak.ExitReason) -> None:
         """A child of the present incarnation is gone: it was stopped, or has ended by itself."""
         asked = reason == ak.Shutdown()
-        if asked and shadow.due and shadow.due[0] == ("start", child):
-            return  # it got ready at the moment its supervisor was told to end, which breaks off what starts
         if asked and ("stop", child) not in shadow.due and not shadow.ending:
             self._shed(path, shadow)
             if not self._at_a_retry(path, shadow, child):
@@ -285,25 +285,33 @@ class Follower:
         self._require(path, shadow, not self._unfinished(path, shadow), "begins to end too early")
         above, _, name = path.rpartition("/")
         parent = self.shadows.get(above)
-        _, epoch = self.living.get(path, (None, -1))
-        if parent is not None and epoch == self.epochs[above]:
+        if parent is not None and not self._is_orphan(path):
             self._shed(above, parent)
             if not parent.due and not parent.ending:
                 self._begin_to_end(above, parent)
+                self._shed(above, parent)
             due = parent.due[0] if parent.due else None
-            self._require(path, shadow, due == ("stop", name), f"ends, its supervisor has due {due}")
+            self._require(
+                path, shadow, due == ("stop", name), f"ends, its supervisor has due {due}"
+            )
         shadow.end()
+
+    def _is_orphan(self, path: str) -> bool:
+        """Whether the incarnation of the supervisor that started this one is gone."""
+        above = _above(path)
+        _, epoch = self.living.get(path, (None, -1))
+        return above in self.offices and epoch != self.epochs[above]
 
     def _at_a_retry(self, path: str, shadow: Shadow, child: str) -> bool:
         """Whether it stops a child, one that was added by hand, because the moment of a retry has come."""
         above, _, name = path.rpartition("/")
         parent = self.shadows.get(above)
+        if shadow.due or self._is_orphan(path):
+            return False
         if parent is not None:
             self._shed(above, parent)
             if parent.due and parent.due[0] == ("stop", name):
                 return False
-        if shadow.due:
-            return False
         for record in shadow.restarting():
             outcome = planning.retry(shadow.plan, record.id, record.ticket)
             first = outcome[1][0]
@@ -317,7 +325,6 @@ class Follower:
         self._require(path, shadow, self.now >= moment, f"retries {record.id} too early")
         outcome = planning.retry(shadow.plan, record.id, record.ticket)
         shadow.expect(outcome, record.id, self.now)
-        self._shed(path, shadow)
         self.decisions["retried"] += 1
 
     def _ended_in_order(self, shadow: Shadow, child: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import trio
 
 import actorkit as ak
+from actorkit.kernel.call import Call
 from actorkit.supervision.spec import Restart, Strategy
 from tests.supervision.support import (
     Consult,
@@ -111,6 +112,7 @@ class Storm:
         self.pooled: deque[ak.Ref[WorkerMessage]] = deque(maxlen=8)
         self.kills = 0
         self.outcomes: Counter[str] = Counter()
+        self.found: Counter[str] = Counter()
         self._find(top, forest.props.args[1])
         self.places = [(path, child) for path, those in forest.workers.items() for child in those]
 
@@ -164,6 +166,7 @@ class Storm:
         if self.rng.random() < 0.2:
             self.system.exit(victim, ak.Failed("in the storm"))
         self.kills += victim.alive
+        self.found[_plight(victim)] += 1
         victim.kill()
 
     async def _pause(self) -> None:
@@ -223,3 +226,13 @@ class Storm:
             return None
         self.outcomes["started"] += 1
         return ref
+
+
+def _plight(victim: ak.Ref[Any]) -> str:
+    """What an actor is doing as it is killed."""
+    cell = victim._cell  # noqa: SLF001 - what a status does not tell
+    if cell.pinned:
+        return "pinned"
+    if isinstance(cell.waiting, Call):
+        return "asking"
+    return cell.state.name.lower()

@@ -1,0 +1,73 @@
+"""Ctrl-C, in a process of its own: the program ends soon, with KeyboardInterrupt, and its actors stop in order."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("interrupted.py")
+ROOT = PROGRAM.parents[2]
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+
+
+@contextmanager
+def program(doing: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the program until it says that it is ready; it does not outlive the test."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.kernel.interrupted", doing],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    "doing",
+    [
+        "idle",
+        "parked",
+        "on trio",
+        "looping",
+        "looping in a nursery",
+        "looping in the background",
+        "sending",
+    ],
+)
+def test_ctrl_c_ends_the_program_in_order(doing: str) -> None:
+    """Whatever the actors are doing: the others' ``stopping`` hooks run, youngest first, and the interrupt comes out."""
+    with program(doing) as process:
+        process.send_signal(signal.SIGINT)
+        said, error = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT
+    assert error.rstrip().endswith("KeyboardInterrupt")
+    stopped = [line for line in said.splitlines() if line.startswith("stopping")]
+    others = [line for line in stopped if "/busy" not in line]
+    assert others == ["stopping /last shutdown", "stopping /first shutdown"]
+    assert len(stopped) == 2 + (doing != "looping in the background")
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
+    """An actor that does not want to end holds the first one up, never the second."""
+    with program("clinging") as process:
+        assert process.stdout is not None
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "clinging\n"
+        process.send_signal(signal.SIGINT)
+        said, error = process.communicate(timeout=4)  # its shutdown limit is 5 s
+    assert process.returncode == -signal.SIGINT
+    assert "KeyboardInterrupt" in error
+    assert "stopping" not in said
