@@ -116,7 +116,7 @@ class Cell:
     """One incarnation of one actor. Only the kernel touches it; users hold a ``Ref``."""
 
     __slots__ = (
-        "__weakref__", "actor", "call", "carrier", "children", "control", "crowded", "deferred",
+        "__weakref__", "actor", "batch", "call", "carrier", "children", "control", "crowded", "deferred",
         "doomed", "gen", "handled", "high", "idle", "idle_timer", "key", "leave", "limit", "mailbox", "name", "parent",
         "path", "pinned", "props", "push", "queue", "ready", "reason", "ref", "ring", "run", "runtime", "seat", "seats",
         "senders", "serial", "skipped", "started_at", "state", "step", "suspended", "table", "timers", "uncounted",
@@ -142,6 +142,7 @@ class Cell:
         self.mailbox: Mailbox = cls.mailbox
         self.queue: deque[Any] = NO_MAIL
         self.limit = 0
+        self.batch = 1
         self.uncounted = 0
         self.idle = False
         self.push: Callable[[Cell], None] = runtime.dispatcher.enqueue
@@ -356,7 +357,9 @@ class Cell:
         """The mark has surfaced: whatever stands behind it is taken next, so its place is free."""
         self.uncounted -= 1
         self.skipped += 1
-        if self.queue and self.queue[0] is ROOM:  # one sender left, another came: one mark is enough
+        if (
+            self.queue and self.queue[0] is ROOM
+        ):  # one sender left, another came: one mark is enough
             return
         if self._let_in(taking=int(bool(self.queue) and is_mail(self.queue[0]))):
             self.mark_room(1)

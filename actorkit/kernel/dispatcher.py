@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 IDLE = Sentinel("IDLE")
 MORE = Sentinel("MORE")
 
-BATCH = 64  # messages one actor may handle before others get their turn
-TURNS = 1024  # cells a carrier may step before trio gets its turn
-LOOK_AT_CLOCK = 16  # cells between two looks at the clock
+BATCH = 64  # messages one actor may handle at most before others get their turn
+LOOKS = 64  # looks at the clock after which trio gets its turn, even if no time has passed
+STRIDE = 16  # cells between two looks at the clock, at most
 SLICE = 0.001  # seconds after which trio gets its turn
 SPARE_CARRIERS = 128  # idle carriers kept for the next pinned actors
 
@@ -73,14 +73,14 @@ def live(cell: Cell) -> Generator[Any, Any, None]:  # noqa: C901, PLR0912, PLR09
         queue = cell.open_mail()
         popleft = queue.popleft
         ring = cell.ring = [None] * RING
-        last = BATCH
+        last = cell.batch
         while True:
             try:
                 while True:
                     if not queue:
                         item = None
                         cell.handled = seq
-                        last = seq + BATCH
+                        last = seq + cell.batch
                         if cell.crowded:
                             cell.relieve()
                             if queue:
@@ -123,7 +123,7 @@ def live(cell: Cell) -> Generator[Any, Any, None]:  # noqa: C901, PLR0912, PLR09
                         yield from attend_or_other(cell, item, cls)
                     if seq >= last:
                         cell.handled = seq
-                        last = seq + BATCH
+                        last = seq + cell.batch
                         if cell.crowded:
                             cell.relieve()
                         yield MORE
@@ -157,6 +157,7 @@ class Dispatcher:
     __slots__ = (
         "_idle",
         "_runtime",
+        "_stride",
         "awake",
         "enqueue",
         "nursery",
@@ -173,6 +174,7 @@ class Dispatcher:
         self.awake = False
         self.nursery: trio.Nursery | None = None
         self._idle: list[trio.lowlevel.Task] = []
+        self._stride = 1
         self.pinned = 0
         # For the watchdog, which reads them from its own thread.
         self.running: Cell | None = None
@@ -194,36 +196,48 @@ class Dispatcher:
             self.nursery.start_soon(self.carry, name="actorkit carrier")
 
     def turn(self, carrier: Carrier) -> tuple[Cell, Any] | None:
-        """Step ready cells until the slice is used up, or one yields a trap of trio's: then return both."""
+        """Step ready cells until the slice is used up, or one yields a trap of trio's: then return both.
+
+        The clock is looked at now and then, and the more often the slower the handlers are; an actor whose handlers are
+        slow gets smaller batches, down to one message. So trio waits for a slice and one handler, not for a batch.
+        """
         ready = self.ready
         popleft = ready.popleft
-        until = trio.current_time() + SLICE
-        left = TURNS
+        seen = trio.current_time()
+        until = seen + SLICE
+        looks, stride = LOOKS, self._stride
+        steps = stride
         try:
             while ready:
                 cell = popleft()
                 cell.carrier = carrier
                 self.running = cell
                 trap = cell.run(cell.step, None)
-                if trap is IDLE or trap is PARK:
-                    pass
-                elif trap is MORE:
+                steps -= 1
+                if trap is MORE:
                     ready.append(cell)
+                    took, steps = trio.current_time() - seen, 0
+                    cell.batch = (
+                        max(1, cell.batch >> 2) if took > SLICE else min(BATCH, cell.batch << 1)
+                    )
                 elif trap is DEAD:
                     _release(cell)
-                else:
+                elif trap is not IDLE and trap is not PARK:
                     return cell, trap
-                left -= 1
-                if not left % LOOK_AT_CLOCK:
-                    self.turns += 1
-                    if not left or trio.current_time() > until:
+                if not steps:
+                    now = trio.current_time()
+                    looks -= 1
+                    if now > until or not looks:
                         break
+                    stride = 1 if now - seen > SLICE / 8 else min(STRIDE, stride << 1)
+                    seen, steps = now, stride
+                    self.turns += 1
         finally:
             self.running = None
+            self._stride = stride
             self.turns += 1
         return None
 
-    @trio.lowlevel.enable_ki_protection  # up to ``live``: a Ctrl-C belongs to user code or to the main task
     async def carry(self) -> None:
         """A carrier: serves the run queue until there are idle carriers enough."""
         task = trio.lowlevel.current_task()

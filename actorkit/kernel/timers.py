@@ -100,7 +100,7 @@ class Pending(Protocol):
 L = TypeVar("L", bound=Pending)
 
 _LANES = 64
-_SWEEP_AT_LEAST = 1024
+_SWEEP_AT_LEAST = 64
 
 
 class Lane(Generic[L]):

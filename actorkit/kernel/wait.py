@@ -146,7 +146,8 @@ class Wait:
                 yield from self._on_trio().__await__()
         if self.error is not None:
             raise self.error
-        return self.value
+        value, self.value = self.value, None  # a lane of time-outs may hold on to this for a while
+        return value
 
     async def _on_trio(self) -> None:
         me = CURRENT.get()
