@@ -458,7 +458,7 @@ async def test_a_busy_actor_leaves_trio_its_turns(system: ak.System) -> None:
         await trio.lowlevel.checkpoint()
         seen.append(tally[0])
     spinner.kill()
-    per_turn = 2 * dispatcher_module.BATCH * dispatcher_module.TURNS  # before and after us
+    per_turn = 2 * dispatcher_module.BATCH * dispatcher_module.LOOKS  # before and after us
     assert max(later - sooner for sooner, later in pairwise(seen)) <= per_turn
     assert tally[0] > 0
 

@@ -60,14 +60,13 @@ def test_ctrl_c_ends_the_program_in_order(doing: str) -> None:
     assert len(stopped) == 2 + (doing != "looping in the background")
 
 
-def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
+def test_a_second_ctrl_c_does_not_wait() -> None:
     """An actor that does not want to end holds the first one up, never the second."""
     with program("clinging") as process:
         assert process.stdout is not None
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "clinging\n"
         process.send_signal(signal.SIGINT)
-        said, error = process.communicate(timeout=4)  # its shutdown limit is 5 s
+        _, error = process.communicate(timeout=4)  # its shutdown limit is 5 s
     assert process.returncode == -signal.SIGINT
     assert "KeyboardInterrupt" in error
-    assert "stopping" not in said
