@@ -242,6 +242,7 @@ class Tap(Generic[T]):
         self._portal = portal
         self._open_stream = open_stream
         self._stream: Stream[T] | None = None
+        self._cut_off = False
         self._turn = trio.Lock()
         # What has crossed: a reader that was cancelled meanwhile finds it here when it comes back.
         self._crossed: deque[T] = deque()
@@ -253,16 +254,25 @@ class Tap(Generic[T]):
         with self.scope:
             async with self._open_stream() as self._stream:
                 task_status.started()
-                await trio.sleep_forever()
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    self._cut_off = not self.scope.cancel_called
 
     async def pull(self) -> bool:
-        """Have an item cross, waiting for it; False at the stream's end."""
+        """Have an item cross, waiting for it; False at the stream's end.
+
+        Raises:
+            SystemClosed: the portal ended first, so there might have been more.
+        """
         # The pull of a reader that was cancelled may still be on its way out.
         async with self._turn:
             if not self._crossed and self._stream is not None:
                 async for item in self._stream:
                     self._crossed.append(item)
                     break
+        if self._cut_off and not self._crossed:
+            raise SystemClosed("the system was closed during the stream")
         return bool(self._crossed)
 
     # In the reader's ---------------------------------------------------------------------------------------------

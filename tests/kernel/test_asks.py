@@ -209,14 +209,15 @@ async def test_no_time_out(system: ak.System, place: From) -> None:
 @ANYWHERE
 async def test_the_callees_death(system: ak.System, place: From) -> None:
     """``ActorDied`` comes at once, with the reason: crashed over this request or another, killed, or long gone."""
-    for victim in [await system.spawn(ak.props(Server)) for _ in range(2)]:
+    victims = [await system.spawn(ak.props(Server)) for _ in range(2)]
+    for victim in victims:
         error = await place(system, lambda ref=victim: ref.ask(Break(after=1)))  # type: ignore[misc]
         assert isinstance(error, ak.ActorDied)
         assert error.reason == ak.Crashed("ValueError", "broken")
         assert isinstance(error.__cause__, ValueError)
         assert "in fall" in "".join(error.__notes__)
     assert trio.current_time() == 2.0
-    gone = await place(system, lambda: victim.ask(Add(1)))
+    gone = await place(system, lambda: victims[-1].ask(Add(1)))
     assert isinstance(gone, ak.ActorDied)
     assert gone.reason == ak.NoActor()
     waiting = await system.spawn(ak.props(Server))

@@ -6,6 +6,7 @@ import gc
 import weakref
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,8 +57,7 @@ def test_reasons_in_words(reason: ak.ExitReason, text: str, in_order: bool) -> N
 
 def public_fields(reason: ak.ExitReason) -> dict[str, Any]:
     """The fields that make a reason what it is."""
-    fields = type(reason).__attrs_attrs__
-    return {field.name: getattr(reason, field.name) for field in fields}
+    return attrs.asdict(reason, recurse=False)
 
 
 def test_a_crash_names_its_exception() -> None:

@@ -143,7 +143,8 @@ def test_timeouts_are_a_list_of_deadlines(script: list[tuple[Any, ...]], crowded
         elif step == "turn":
             now += number
             timeouts.stamp(now)
-            stamped = {**dict.fromkeys(asks, now), **stamped}
+            for ask in asks:
+                stamped.setdefault(ask, now)
         elif step == "wait":
             now += number
             expired += check_due(timeouts, asks, stamped, now, crowded)
