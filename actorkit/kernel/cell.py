@@ -15,17 +15,25 @@ from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, ClassVar, cast
-
-import attrs
+from typing import TYPE_CHECKING, Any
 
 from actorkit.errors import MailboxFull
 from actorkit.kernel.address import Address
 from actorkit.kernel.call import Call, died
 from actorkit.kernel.events import DeadReason, HighWater
-from actorkit.kernel.exits import KILLED, Crashed, Down, Exit, ExitReason, Normal, Shutdown
+from actorkit.kernel.exits import KILLED, Exit, ExitReason, Normal, Shutdown
+from actorkit.kernel.items import (
+    ATTENTION,
+    NO_MAIL,
+    ROOM,
+    Fired,
+    Next,
+    RoomWait,
+    StopOrder,
+    is_internal,
+    is_mail,
+)
 from actorkit.kernel.mailbox import Admission, Mailbox, admission, next_threshold
-from actorkit.kernel.message import shortened
 from actorkit.kernel.stream import StreamCall
 from actorkit.kernel.wait import (
     CURRENT,
@@ -45,8 +53,6 @@ if TYPE_CHECKING:
     from actorkit.kernel.seat import Seat
     from actorkit.kernel.vocabulary import HandlerTable
 
-ATTENTION = Sentinel("ATTENTION")
-ROOM = Sentinel("ROOM")
 RING = 8
 
 
@@ -63,53 +69,8 @@ class State(IntEnum):
     DEAD = 4
 
 
-@attrs.frozen(slots=True)
-class StopOrder:
-    """A control message: end with this reason after the message in hand; in the mailbox, when its turn comes.
-
-    Attributes:
-        unready: whether an actor that is not ready yet never gets ready.
-    """
-
-    __actorkit_signal__: ClassVar[bool] = True
-
-    reason: ExitReason
-    unready: bool = False
-
-
-@attrs.frozen(slots=True)
-class Fired:
-    """A timer's message, on its way through the mailbox; a cancelled one is dropped when it surfaces."""
-
-    message: Any
-    handle: Any
-
-
-@attrs.frozen(slots=True)
-class Next:
-    """A continuation: a message the actor gave itself to handle before everything that waits."""
-
-    message: Any
-
-
 class Leave(Exception):
     """Raised inside the actor's loop when it must end with the reason in ``cell.leave``."""
-
-
-class RoomWait(Wait):
-    """A sender that waits for room in a mailbox."""
-
-    __slots__ = ("message", "owner")
-
-    def __init__(self, cell: Cell | None, target: Cell, message: Any) -> None:
-        super().__init__(cell, target)
-        self.message = message
-        self.owner = target
-
-    def cancelled(self) -> None:
-        """The sender gave up: it leaves the queue at the door."""
-        if self.owner.senders is not None and self in self.owner.senders:
-            self.owner.senders.remove(self)
 
 
 class Cell:
@@ -561,7 +522,7 @@ class Cell:
             return ()
         start = self._taken() + 1
         ordered = (self.ring[(start + i) & (RING - 1)] for i in range(RING))
-        return tuple(t.__qualname__ for t in ordered if t is not None and not _internal(t))
+        return tuple(t.__qualname__ for t in ordered if t is not None and not is_internal(t))
 
     def start_context(self) -> None:
         """Give the cell the context its code runs in: a copy of the one the system was opened in."""
@@ -571,32 +532,7 @@ class Cell:
 
 
 DEAD = Sentinel("DEAD")
-NO_MAIL: deque[Any] = cast(
-    "deque[Any]", ()
-)  # reads as an empty mailbox; nothing can be put into it
 _EMPTY_RING: list[type | None] = []
-_MAIL_ENVELOPES: frozenset[type] = frozenset((Fired, Down, Exit))
-
-
-def is_mail(item: Any) -> bool:
-    """Whether a queued item is a message that somebody sent, as opposed to a signal, a timer or an inspection."""
-    kind = type(item)
-    return not (
-        kind is Sentinel or kind in _MAIL_ENVELOPES or getattr(kind, "__actorkit_signal__", False)
-    )
-
-
-def _internal(kind: type) -> bool:
-    """Whether a class of queued items is the kernel's own business."""
-    return kind is Sentinel or getattr(kind, "__actorkit_signal__", False)
-
-
-def is_for_whoever(item: Any) -> bool:
-    """Whether a queued item is for whoever sits in a seat, and not for one incarnation alone."""
-    if type(item) is Fired:
-        found: bool = item.handle.for_whoever
-        return found
-    return is_mail(item) and type(item) is not Next
 
 
 def _resting(_: Any) -> Any:
@@ -618,17 +554,3 @@ def fresh_context() -> contextvars.Context:
     context = contextvars.copy_context()
     context.run(CURRENT.set, None)
     return context
-
-
-def handling_text(item: Any) -> str:
-    """What was being handled, as text for a report."""
-    if item is None or type(item) is Sentinel:
-        return ""
-    return shortened(
-        getattr(item, "message", item) if isinstance(item, (Call, Fired, Next)) else item
-    )
-
-
-def crash_of(error: BaseException, item: Any) -> Crashed:
-    """The exit reason of an exception that left a handler."""
-    return Crashed.of(error, handling_text(item))

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, TypeVarTuple, Unpack
 
 from actorkit.kernel.call import died
-from actorkit.kernel.cell import ATTENTION, Cell, Next, State, StopOrder, is_mail
+from actorkit.kernel.cell import Cell, State
 from actorkit.kernel.exits import NO_ACTOR, NORMAL, SHUTDOWN, Down, Exit, ExitReason, Monitor
+from actorkit.kernel.items import ATTENTION, Next, StopOrder, is_mail
 from actorkit.kernel.registry import name_of
 from actorkit.kernel.timekeeping import IdleTimer, Sleep, TimerHandle
 from actorkit.kernel.wait import direct_cell

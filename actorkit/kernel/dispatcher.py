@@ -26,8 +26,9 @@ import trio
 
 from actorkit.errors import Refused, Stop
 from actorkit.kernel.call import Call
-from actorkit.kernel.cell import DEAD, RING, Cell, Leave, State, crash_of
+from actorkit.kernel.cell import DEAD, RING, Cell, Leave, State
 from actorkit.kernel.exits import KILLED, NORMAL
+from actorkit.kernel.items import crash_of
 from actorkit.kernel.life import (
     attend_or_other,
     begin,

@@ -14,20 +14,11 @@ import trio
 
 from actorkit.errors import Ignore, Refused, Stop, Unhandled
 from actorkit.kernel.call import Call, Reply
-from actorkit.kernel.cell import (
-    ATTENTION,
-    ROOM,
-    Cell,
-    Fired,
-    Leave,
-    Next,
-    State,
-    StopOrder,
-    crash_of,
-)
+from actorkit.kernel.cell import Cell, Leave, State
 from actorkit.kernel.events import DeadReason, Started
 from actorkit.kernel.exits import KILLED, Crashed, Down, Exit, ExitReason
 from actorkit.kernel.inspection import Inspection, Resume, Suspend
+from actorkit.kernel.items import ATTENTION, ROOM, Fired, Next, StopOrder, crash_of
 from actorkit.kernel.message import StreamRequest, shortened
 from actorkit.kernel.stream import ReplyStream, StreamCall, produce
 from actorkit.kernel.vocabulary import Kind

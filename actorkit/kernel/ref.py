@@ -12,9 +12,10 @@ from trio.lowlevel import enable_ki_protection
 from actorkit.errors import CircularAsk, MailboxFull
 from actorkit.kernel.address import Address
 from actorkit.kernel.call import Call, died
-from actorkit.kernel.cell import Cell, RoomWait, State
+from actorkit.kernel.cell import Cell, State
 from actorkit.kernel.events import DeadReason
 from actorkit.kernel.exits import KILLED, NO_ACTOR, NORMAL, ExitReason
+from actorkit.kernel.items import RoomWait
 from actorkit.kernel.message import AskOf, StreamOf
 from actorkit.kernel.stream import Stream, StreamCall
 from actorkit.kernel.timekeeping import checked_seconds

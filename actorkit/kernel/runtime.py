@@ -24,18 +24,7 @@ from actorkit.errors import (
 from actorkit.kernel.actor import Actor, Props
 from actorkit.kernel.address import checked_segment, child_path
 from actorkit.kernel.call import died
-from actorkit.kernel.cell import (
-    DEAD,
-    NO_MAIL,
-    Cell,
-    Fired,
-    Next,
-    RoomWait,
-    State,
-    crash_of,
-    fresh_context,
-    is_mail,
-)
+from actorkit.kernel.cell import DEAD, Cell, State, fresh_context
 from actorkit.kernel.dispatcher import Dispatcher, live
 from actorkit.kernel.events import (
     DeadLetter,
@@ -58,6 +47,7 @@ from actorkit.kernel.exits import (
     Monitor,
 )
 from actorkit.kernel.inspection import Inspection
+from actorkit.kernel.items import NO_MAIL, Fired, Next, RoomWait, crash_of, is_mail
 from actorkit.kernel.life import interruption_in, start_failure, tell_waiters
 from actorkit.kernel.mailbox import Mailbox
 from actorkit.kernel.ref import CountingNamedRef, CountingRef, NamedRef, Ref

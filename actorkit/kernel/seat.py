@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from actorkit.kernel.cell import NO_MAIL, ROOM, Cell, Fired, RoomWait, State, is_for_whoever
+from actorkit.kernel.cell import Cell, State
 from actorkit.kernel.events import DeadReason
 from actorkit.kernel.exits import NO_ACTOR, ExitReason
+from actorkit.kernel.items import NO_MAIL, ROOM, Fired, RoomWait, is_for_whoever
 from actorkit.kernel.mailbox import next_threshold
 from actorkit.kernel.wait import Wait
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from actorkit.kernel.cell import Cell, Fired, State
+from actorkit.kernel.cell import Cell, State
 from actorkit.kernel.events import DeadReason
 from actorkit.kernel.inspection import Inspection
+from actorkit.kernel.items import Fired
 from actorkit.kernel.timers import Lane, Timeouts, Timer, TimerHeap
 from actorkit.kernel.wait import Wait
 
