@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from types import FunctionType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -16,6 +17,7 @@ from typing import (
 )
 
 import attrs
+from trio.lowlevel import disable_ki_protection
 
 from actorkit.errors import VocabularyError
 from actorkit.kernel.call import Reply
@@ -73,6 +75,10 @@ class Actor(Generic[M_contra]):
         cls.__actorkit_vocabulary__ = spoken
         cls.__actorkit_table__ = table_of(taken)
         cls.__actorkit_stops__ = cls.stopping is not Actor.stopping
+        for handler in taken.values():
+            open_to_interrupts(handler.function)
+        for hook in _HOOKS:
+            open_to_interrupts(cls.__dict__.get(hook))
 
     def started(self) -> Awaitable[None] | None:
         """Called before the first message; may be async. The spawner waits for it.
@@ -103,6 +109,18 @@ class Actor(Generic[M_contra]):
             state: the actor's attributes by name; a copy.
         """
         return state
+
+
+_HOOKS = ("__init__", "started", "stopping", "down", "exited", "describe")
+
+
+def open_to_interrupts(function: object) -> None:
+    """Let Ctrl-C interrupt a user's function, loops that never await included, though the kernel that calls it is closed.
+
+    What trio looks at is the innermost marked frame: a handler is open, ``Ref.tell`` within it is closed again.
+    """
+    if isinstance(function, FunctionType):
+        disable_ki_protection(function)
 
 
 class Handling(Protocol[M, R]):

@@ -55,7 +55,7 @@ SPARE_CARRIERS = 128  # idle carriers kept for the next pinned actors
 _MASK = RING - 1
 
 
-@trio.lowlevel.disable_ki_protection
+@trio.lowlevel.enable_ki_protection  # the kernel's books are never torn; see actor.open_to_interrupts
 @types.coroutine
 def live(cell: Cell) -> Generator[Any, Any, None]:  # noqa: C901, PLR0912, PLR0915 - every call costs
     """The life of one actor, stepped by carriers inside the cell's context."""

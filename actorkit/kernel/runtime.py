@@ -21,6 +21,7 @@ from actorkit.errors import (
     StartTimeout,
     SystemClosed,
 )
+from actorkit.kernel import burial
 from actorkit.kernel.actor import Actor, Props
 from actorkit.kernel.address import checked_segment, child_path
 from actorkit.kernel.call import died
@@ -31,29 +32,23 @@ from actorkit.kernel.events import (
     DeadLetters,
     DeadReason,
     Events,
-    StartFailure,
-    Stopped,
     UnhandledMessage,
     ZombieFenced,
 )
 from actorkit.kernel.exits import (
     KILLED,
     NO_ACTOR,
-    Crashed,
     Down,
     Exit,
     ExitReason,
-    Failed,
     Monitor,
 )
-from actorkit.kernel.inspection import Inspection
-from actorkit.kernel.items import NO_MAIL, Fired, Next, RoomWait, crash_of, is_mail
-from actorkit.kernel.life import interruption_in, start_failure, tell_waiters
+from actorkit.kernel.items import crash_of
+from actorkit.kernel.life import interruption_in, start_failure
 from actorkit.kernel.mailbox import Mailbox
 from actorkit.kernel.ref import CountingNamedRef, CountingRef, NamedRef, Ref
 from actorkit.kernel.registry import Key, Registry, name_of
 from actorkit.kernel.relations import Relations
-from actorkit.kernel.report import CrashReport, crash_report
 from actorkit.kernel.seat import Seat
 from actorkit.kernel.timekeeping import Clock
 from actorkit.kernel.wait import CURRENT, ZOMBIES, Wait, Work, direct_cell
@@ -315,20 +310,15 @@ class Runtime:
     # Dying -------------------------------------------------------------------------------------------------------
 
     def bury(self, cell: Cell, reason: ExitReason) -> None:
-        """Take a dead cell out of the house and tell everyone; deaths that follow are queued, not nested."""
-        self._leave_house(cell)
-        report = None
-        own = cell.doomed is None or cell.leave is reason
-        if isinstance(reason, (Crashed, Failed)) and own and self.events.wants(CrashReport):
-            report = crash_report(cell, reason)
-        mourners = self.relations.bury(cell)
-        linked, watches = mourners.linked, mourners.watches
-        if not cell.ready:  # whoever started it learns of it from the start, and only from there
-            linked = tuple(peer for peer in linked if peer is not cell.parent)
-            watches = tuple(watch for watch in watches if watch.watcher is not cell.parent)
-        self._soon(lambda: self._mourn(cell, reason, linked, watches, report))
+        """Take a dead cell out of the house and tell everyone."""
+        burial.bury(self, cell, reason)
 
-    def _soon(self, step: Callable[[], None]) -> None:
+    def turn_away(self, cell: Cell, why: DeadReason) -> None:
+        """Turn away all that waits in a dead cell's mailbox."""
+        burial.turn_away(self, cell, why)
+
+    def soon(self, step: Callable[[], None]) -> None:
+        """Carry out a step of a burial after those under way, so that deaths are never nested."""
         if self._burying is not None:
             self._burying.append(step)
             return
@@ -338,80 +328,6 @@ class Runtime:
                 self._burying.popleft()()
         finally:
             self._burying = None
-
-    def _leave_house(self, cell: Cell) -> None:
-        self.registry.release(cell)
-        self.cells.pop(cell.serial, None)
-        siblings = self.top if cell.parent is None else cell.parent.children
-        if siblings is not None and siblings.get(cell.name or "") is cell:
-            del siblings[cell.name or ""]
-        self.clock.forget(cell)
-        work, cell.work = cell.work, None
-        for scope, origin in (work or {}).items():
-            ZOMBIES.add(origin)
-            scope.cancel()
-        self.handled_by_dead += cell.messages_handled
-
-    def _mourn(
-        self, cell: Cell, reason: ExitReason, linked: Any, watches: Any, report: Any
-    ) -> None:
-        address = cell.address
-        for call in (cell.call, *(cell.deferred or ())):
-            if call is not None:
-                call.fail(died(cell.path, reason))
-        cell.call = cell.deferred = None
-        if cell.seat is not None and not cell.seat.closed and not self.closed:
-            self._turn_away_own(cell, DeadReason.DIED)
-            cell.seat.vacate(cell)
-        else:
-            self.turn_away(cell, DeadReason.DIED)
-            for seat in (cell.seat.seats if cell.seat is not None else cell.seats or {}).values():
-                seat.close(reason)
-        for peer in linked:
-            peer.exit_signal(cell, cell.ref, reason, linked=True)
-        for watch in watches:
-            watch.watcher.put(Down(watch.monitor, cell.ref, address, reason, watch.name))
-        tell_waiters(cell)
-        if cell.ready and report is not None:
-            self.events.emit(report)
-        if cell.ready and self.events.wants(Stopped):
-            actor = cell.props.cls.__qualname__
-            self.events.emit(Stopped(cell.path, address, actor, reason, cell.messages_handled))
-        elif not cell.ready and self.events.wants(StartFailure) and start_failure(reason) is None:
-            self.events.emit(StartFailure(cell.path, cell.props.cls.__qualname__, reason))
-        cell.actor = None
-
-    def _turn_away_own(self, cell: Cell, why: DeadReason) -> None:
-        """Turn away what was meant for this incarnation only: inspections, its timers, its continuations."""
-        for item in (*cell.queue, *(cell.control or ())):
-            if isinstance(item, Inspection):
-                item.fail(died(cell.path, cell.reason or NO_ACTOR))
-            elif type(item) is Next:
-                self.dead_letter(item.message, cell, why)
-            elif type(item) is Fired and not item.handle.for_whoever:
-                self._turn_timer_away(item, cell, why)
-
-    def _turn_timer_away(self, item: Fired, cell: Cell, why: DeadReason) -> None:
-        if item.handle.surfaced():
-            self.dead_letter(item.message, cell, why)
-        else:  # called off: as if it had never been sent
-            self.sent -= 1
-
-    def turn_away(self, cell: Cell, why: DeadReason) -> None:
-        """Turn away all that waits in a dead cell's mailbox."""
-        self._turn_away_own(cell, why)
-        for item in cell.queue:
-            if type(item) is Fired and item.handle.for_whoever:
-                self._turn_timer_away(item, cell, why)
-            elif is_mail(item) and type(item) is not Next:
-                cell.refuse_mail(item, why)
-        cell.queue = NO_MAIL
-        senders: deque[RoomWait] | tuple[()] = cell.senders or ()
-        for wait in list(senders):
-            if wait.fail(died(cell.path, cell.reason or NO_ACTOR)):
-                self.sent += 1
-                self.dead_letter(wait.message, cell, why)
-        cell.senders = None
 
     def release(self, cell: Cell) -> None:
         """A dead cell's code has unwound."""

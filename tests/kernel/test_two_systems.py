@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 import trio
 
 import actorkit as ak
-from tests.harness import Do, Strings, lost, open_checked_system, puppet, run_in_virtual_time, settle
+from tests.harness import (
+    Strings,
+    lost,
+    open_checked_system,
+    puppet,
+    run_in_virtual_time,
+    settle,
+)
 from tests.kernel.support import Note, collect, failure_in, failure_of
 
 
@@ -144,9 +152,7 @@ async def _crash(there: Strings) -> object:
     return await there.do(lambda _: 1 / 0)
 
 
-@pytest.mark.parametrize(
-    ("attempt", "error"), [(_too_slow, ak.AskTimeout), (_crash, ak.ActorDied)]
-)
+@pytest.mark.parametrize(("attempt", "error"), [(_too_slow, ak.AskTimeout), (_crash, ak.ActorDied)])
 async def test_errors_of_asks_across(
     system: ak.System,
     other: ak.System,
@@ -177,10 +183,9 @@ async def test_an_asker_learns_of_the_other_systems_end(system: ak.System) -> No
         asking = there.do(lambda ctx: ctx.sleep(99.0), timeout=None)
         errors.append(await here.do(lambda _: failure_of(asking), timeout=None))
 
-    async with trio.open_nursery() as nursery:
-        async with open_checked_system("other") as short:
-            nursery.start_soon(ask, await puppet(short))
-            await settle()
+    async with trio.open_nursery() as nursery, open_checked_system("other") as short:
+        nursery.start_soon(ask, await puppet(short))
+        await settle()
     assert [type(error) for error in errors] == [ak.ActorDied]
 
 
@@ -205,8 +210,10 @@ async def test_relations_do_not_reach_across(
         await there.ref.stop()
 
     def attempts(ctx: ak.Context[Any]) -> list[Exception]:
-        relations: list[Callable[[ak.Ref[Any]], object]] = [ctx.watch, ctx.link]
-        return [failure_in(lambda relate=relate: relate(there.ref)) for relate in relations]
+        return [
+            failure_in(lambda: ctx.watch(there.ref)),
+            failure_in(lambda: ctx.link(there.ref)),
+        ]
 
     for error in await here.do(attempts):
         assert isinstance(error, ValueError)
@@ -220,25 +227,18 @@ async def test_relations_do_not_reach_across(
 def test_two_threads() -> None:
     """A system in each of two threads, in step, with the same names: neither knows of the other."""
     both = threading.Barrier(2, timeout=20.0)
-    seen: dict[str, list[object]] = {}
 
-    async def main(name: str) -> None:
-        async with AsyncExitStack() as stack:
-            system = await stack.enter_async_context(open_checked_system(name))
+    async def main(name: str) -> list[Note]:
+        async with open_checked_system(name) as system:
             me = await puppet(system, name="puppet")
             both.wait()
             for n in range(200):
                 me.ref.tell(Note((name, n)))
                 assert await me.do(lambda ctx: ctx.path) == "/puppet"
             both.wait()
-            seen[name] = me.got(Note)  # type: ignore[assignment]
+            return me.got(Note)
 
-    def thread(name: str) -> None:
-        run_in_virtual_time(main, name)
-
-    threads = [threading.Thread(target=thread, args=(name,)) for name in ("one", "two")]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join(20.0)
-    assert seen == {name: [Note((name, n)) for n in range(200)] for name in ("one", "two")}
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(run_in_virtual_time, partial(main, name)) for name in ("one", "two")]
+        seen = [run.result(40.0) for run in runs]
+    assert seen == [[Note((name, n)) for n in range(200)] for name in ("one", "two")]
