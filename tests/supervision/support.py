@@ -8,7 +8,7 @@ coming starts go and how long an end takes. ``stage.log`` lists, in order, what 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Any, Literal, TypeVar
 
@@ -164,6 +164,37 @@ class TrappingWorker(Worker):
     """A worker to which exit signals are messages, so that it ends in good order even if its supervisor is killed."""
 
     trap_exits = True
+
+
+@ak.message
+class Hurt:
+    """Send one's supervisor an exit signal."""
+
+
+@ak.message
+class Complain(ak.Request[int]):
+    """Ask one's supervisor how many children it has."""
+
+
+class Rebel(ak.Actor[Hurt | Complain]):
+    """A child that turns to its own supervisor, if asked to, or as it starts."""
+
+    def __init__(self, doors: Sequence[ak.SupervisorRef] = (), *, at_once: bool = False) -> None:
+        self.doors = doors
+        self.at_once = at_once
+
+    async def started(self) -> None:
+        if self.at_once:
+            await self.doors[0].count_children()
+
+    @ak.on(Hurt)
+    def hurt(self, msg: Hurt) -> None:
+        assert self.ctx.parent is not None
+        self.ctx.exit(self.ctx.parent, ak.Failed("hurt by its child"))
+
+    @ak.on(Complain)
+    async def complain(self, msg: Complain) -> int:
+        return (await self.doors[0].count_children()).active
 
 
 class Stage:

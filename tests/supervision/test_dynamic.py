@@ -12,9 +12,11 @@ from tests.harness import lost, settle
 from tests.supervision.support import (
     FOREVER,
     End,
+    Hurt,
     Nap,
     Note,
     Notes,
+    Rebel,
     Stage,
     Think,
     WorkerMessage,
@@ -97,6 +99,17 @@ async def test_a_restarted_pool_waits_for_the_children_left_behind(system: ak.Sy
     assert (await door.start_child()).path.endswith("/w-1")
     assert system.now() - began == 3.0
     assert len(system.runtime.cells) == 3
+
+
+async def test_an_exit_signal_is_not_a_death(system: ak.System) -> None:
+    """A child that sends its pool an exit signal has not died, so it is not started a second time."""
+    pool = await system.start(ak.supervise_dynamic(ak.Child("rebel", ak.props(Rebel))))
+    ref = await pool.start_child()
+    before = incarnation(ref)
+    ref.tell(Hurt())
+    await settle()
+    assert incarnation(ref) == before
+    assert len(system.runtime.cells) == 2
 
 
 async def test_a_child_that_dies_as_soon_as_it_is_ready(system: ak.System) -> None:

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 import actorkit as ak
+from actorkit.kernel.dispatcher import SPARE_CARRIERS
 from tests.harness import assert_conserved, open_checked_system, settle
 from tests.supervision.shadow import Follower, Trace
 from tests.supervision.storm import Forest, Storm
@@ -16,7 +17,7 @@ from tests.supervision.support import Worker, statuses
 
 SEEDS = range(5)
 KILLS = 2_000
-CARRIERS = 10  # trio tasks a system may keep: spare carriers, one at work, the clock
+CARRIERS = SPARE_CARRIERS + 2  # the spare ones, the one at work, and the clock
 
 
 async def _quiet(system: ak.System) -> None:

@@ -10,10 +10,13 @@ from actorkit.supervision.supervisor import TerminateChild
 from tests.harness import settle
 from tests.supervision.support import (
     FOREVER,
+    Complain,
     Crash,
     End,
+    Hurt,
     Note,
     Notes,
+    Rebel,
     Stage,
     Think,
     WorkerMessage,
@@ -27,37 +30,6 @@ from tests.supervision.support import (
 )
 
 DOUBLING = ak.Backoff(initial=1.0, factor=2.0, maximum=5.0)
-
-
-@ak.message
-class Hurt:
-    """Send one's supervisor an exit signal."""
-
-
-@ak.message
-class Complain(ak.Request[int]):
-    """Ask one's supervisor how many children it has."""
-
-
-class Rebel(ak.Actor[Hurt | Complain]):
-    """A child that turns to its own supervisor."""
-
-    def __init__(self, supervisor: list[ak.SupervisorRef], *, at_once: bool = False) -> None:
-        self.supervisor = supervisor
-        self.at_once = at_once
-
-    async def started(self) -> None:
-        if self.at_once and self.supervisor:
-            await self.supervisor[0].count_children()
-
-    @ak.on(Hurt)
-    def hurt(self, msg: Hurt) -> None:
-        assert self.ctx.parent is not None
-        self.ctx.exit(self.ctx.parent, ak.Failed("hurt by its child"))
-
-    @ak.on(Complain)
-    async def complain(self, msg: Complain) -> int:
-        return (await self.supervisor[0].count_children()).active
 
 
 # Starts that take their time -----------------------------------------------------------------------
@@ -229,8 +201,7 @@ async def test_a_supervisor_killed_as_it_stops_a_child(system: ak.System) -> Non
 
 async def test_an_exit_signal_is_not_a_death(system: ak.System) -> None:
     """A child that sends its supervisor an exit signal has not died, so it is not started a second time."""
-    doors: list[ak.SupervisorRef] = []
-    rebel = ak.Child("rebel", ak.props(Rebel, doors))
+    rebel = ak.Child("rebel", ak.props(Rebel))
     supervisor = await system.start(ak.supervise(rebel))
     ref = supervisor.child(rebel)
     before = incarnation(ref)

@@ -8,6 +8,7 @@ import trio
 import actorkit as ak
 from tests.harness import lost, settle
 from tests.supervision.support import (
+    Consult,
     Crash,
     End,
     Nap,
@@ -121,6 +122,31 @@ async def test_an_ask_may_time_out_during_a_restart(system: ak.System) -> None:
         await ref.ask(Think(), timeout=0.5)
     assert await ref.ask(Think(), timeout=1.0) == 2
     assert system.dead_letters.counts == {ak.DeadReason.LATE_REPLY: 1}
+
+
+async def test_circles_are_found_over_a_restart(system: ak.System) -> None:
+    """Who waits for a reply from the last incarnation waits for the next one, as far as circular asks are concerned."""
+    stage = Stage()
+    a, b = stage.child("a"), stage.child("b")
+    supervisor = await system.start(ak.supervise(a, b, backoff=SLOW))
+    one, other = supervisor.child(a), supervisor.child(b)
+    deaths: list[ak.ActorDied] = []
+
+    async def ask_other_to_ask_one() -> None:
+        with pytest.raises(ak.ActorDied) as death:
+            await other.ask(Consult(one), timeout=None)
+        deaths.append(death.value)
+
+    async with trio.open_nursery() as nursery:
+        other.tell(Nap(100.0))
+        nursery.start_soon(ask_other_to_ask_one)
+        await settle()
+        nursery.start_soon(one.ask, Consult(other))
+        await settle()
+        other.kill()
+    [died] = deaths
+    assert isinstance(died.reason, ak.Crashed)
+    assert died.reason.error.endswith("CircularAsk")
 
 
 async def test_waiting_mail_is_bounded(system: ak.System) -> None:
@@ -320,6 +346,7 @@ async def test_timers_of_others_wait_too(system: ak.System) -> None:
     assert await ref.ask(Notes()) == (0, 1)
     await trio.sleep(7.0)
     assert await ref.ask(Notes()) == (0, 1, 2)
+    assert system.statistics(ref).waiting == 0
 
 
 async def test_a_name_moves_with_its_child(system: ak.System) -> None:
