@@ -84,6 +84,7 @@ from actorkit.kernel.report import CrashReport
 from actorkit.kernel.stream import ReplyStream, Stream
 from actorkit.kernel.system import Conservation, System, open_system, run
 from actorkit.kernel.timekeeping import TimerHandle
+from actorkit.supervision.door import SupervisorRef, supervise
 from actorkit.supervision.dynamic import (
     DynamicMessage,
     DynamicRef,
@@ -99,14 +100,8 @@ from actorkit.supervision.events import (
     Offender,
 )
 from actorkit.supervision.plan import ChildStatus
+from actorkit.supervision.requests import ChildCounts, ChildInfo, SupervisorMessage
 from actorkit.supervision.spec import AutoShutdown, Backoff, Child, Restart, Strategy
-from actorkit.supervision.supervisor import (
-    ChildCounts,
-    ChildInfo,
-    SupervisorMessage,
-    SupervisorRef,
-    supervise,
-)
 
 if TYPE_CHECKING:
     from actorkit.kernel.portal import Portal, open_portal

@@ -26,8 +26,8 @@ from actorkit.supervision.events import (
     Offender,
 )
 from actorkit.supervision.plan import backoff_delay, restart_allowed, wants_restart
+from actorkit.supervision.requests import ChildCounts
 from actorkit.supervision.spec import Backoff, Child, Flags, TreeProps
-from actorkit.supervision.supervisor import ChildCounts
 
 M = TypeVar("M")
 

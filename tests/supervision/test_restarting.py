@@ -6,7 +6,7 @@ import pytest
 import trio
 
 import actorkit as ak
-from actorkit.supervision.supervisor import TerminateChild
+from actorkit.supervision.requests import TerminateChild
 from tests.harness import settle
 from tests.supervision.support import (
     FOREVER,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import actorkit as ak
-from actorkit.supervision.supervisor import SupervisorProps
+from actorkit.supervision.door import SupervisorProps
 from tests.supervision.shadow import Follower, Trace
 from tests.supervision.support import Stage, crash, kill
 
