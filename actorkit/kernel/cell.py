@@ -370,10 +370,12 @@ class Cell:
     def check_alive(self, origin: Any) -> None:
         """Unwind code of a doomed actor that goes on waiting for things.
 
+        Once that code has unwound, what still has the actor's context are tasks it left in nurseries of others.
+
         Raises:
             ActorExit: the actor is doomed.
         """
-        if self.doomed is not None or origin in ZOMBIES:
+        if origin in ZOMBIES:
             raise ActorExit
 
     def exit_signal(

@@ -239,6 +239,7 @@ class Dispatcher:
             self.turns += 1
         return None
 
+    @trio.lowlevel.enable_ki_protection  # its task is not a system task: trio would not spare it
     async def carry(self) -> None:
         """A carrier: serves the run queue until there are idle carriers enough."""
         task = trio.lowlevel.current_task()
@@ -251,6 +252,7 @@ class Dispatcher:
                 if stuck is not None:
                     await self._pin(carrier, *stuck)
                     if scope.cancel_called:
+                        self._runtime.clock.stamp()  # what its cleanup asked counts from here
                         break
                     if self.awake and not await self._rest(task):
                         return  # another carrier serves the queue

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from actorkit.kernel.message import error_text, shortened
+from actorkit.kernel.wait import CURRENT
 
 if TYPE_CHECKING:
     from actorkit.kernel.address import Address
@@ -231,14 +232,27 @@ class Events:
         return found
 
     def emit(self, event: object) -> None:
-        """Tell every subscriber of an event."""
+        """Tell every subscriber of an event.
+
+        They speak for themselves: what one sends is not sent by the actor it hears of, which may be dead and fenced.
+        """
         kind = type(event)
         listeners = self._of_kind.get(kind)
-        for observer in listeners if listeners is not None else self._listeners(kind):
-            try:
-                observer(event)
-            except Exception as error:  # noqa: BLE001 - an observer's failure must not reach the observed actor
-                self._drop(observer, error)
+        listeners = listeners if listeners is not None else self._listeners(kind)
+        if not listeners:
+            return
+        speaker = CURRENT.set(None)
+        try:
+            for observer in listeners:
+                self._tell(observer, event)
+        finally:
+            CURRENT.reset(speaker)
+
+    def _tell(self, observer: Observer, event: object) -> None:
+        try:
+            observer(event)
+        except Exception as error:  # noqa: BLE001 - an observer's failure must not reach the observed actor
+            self._drop(observer, error)
 
     def _drop(self, observer: Observer, error: Exception) -> None:
         for entry in self._observers:

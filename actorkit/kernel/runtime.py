@@ -204,8 +204,10 @@ class Runtime:
         else:
             siblings = (self.top if parent is None else parent.children) or {}
             name = checked_segment(segment) if segment else f"{props.cls.__name__}-{serial}"
-            if name in siblings:
+            if segment and name in siblings:
                 raise AlreadyStarted(name, siblings[name].ref)
+            while name in siblings:  # somebody chose the name that was to be made up
+                name += "-"
             path = child_path("/" if parent is None else parent.path, name)
             ref = self.new_ref()
             cell = Cell(self, props, path, ref, parent)

@@ -158,7 +158,7 @@ class Wait:
                 self._abort(None)
                 raise
         self.task = trio.lowlevel.current_task()
-        with _scoped(me, self):
+        with _scoped(self):
             await trio.lowlevel.wait_task_rescheduled(self._abort)
 
     def _abort(self, _: Any) -> trio.lowlevel.Abort:
@@ -179,8 +179,8 @@ class _scoped:  # noqa: N801 - a context manager used like a function, cheaper t
 
     __slots__ = ("cell", "wait")
 
-    def __init__(self, me: Any, wait: Wait) -> None:
-        self.cell: Cell | None = None if me is None or type(me) is Work else me
+    def __init__(self, wait: Wait) -> None:
+        self.cell = origin()
         self.wait = wait
 
     def __enter__(self) -> None:
@@ -215,9 +215,16 @@ def circle(me: Cell, target: Cell) -> tuple[Cell, ...] | None:
 
 
 def origin() -> Cell | None:
-    """The cell whose handler is calling, directly or from a nursery inside it; None for background work."""
+    """The cell whose handler is calling, directly or from a nursery inside it.
+
+    None for background work, and for a task that a handler has left in somebody else's nursery: the actor does not wait
+    for either.
+    """
     me: Cell | Work | None = CURRENT.get()
-    return None if isinstance(me, Work) else me
+    if me is None or isinstance(me, Work):
+        return None
+    own = me.pinned or me.carrier.task is trio.lowlevel.current_task()
+    return me if own else None
 
 
 def check_circle(me: Cell | None, target: Cell) -> None:

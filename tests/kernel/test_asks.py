@@ -586,6 +586,21 @@ async def test_background_work_starts_a_new_chain(system: ak.System) -> None:
     assert seen == ["answered", "by itself"]
 
 
+async def test_a_task_in_another_nursery_closes_no_ring(system: ak.System) -> None:
+    """Nor does what a handler's task asks that runs in somebody else's nursery: the actor does not wait for it."""
+    one, other = await puppet(system), await puppet(system)
+    seen: list[Any] = []
+
+    async def ask() -> None:
+        seen.append(await other.do(lambda _: one.do(lambda _: "answered")))
+
+    async with trio.open_nursery() as nursery:
+        await one.do(lambda _: nursery.start_soon(ask))
+        await settle()
+        await other.do(lambda _: one.do(lambda ctx: ctx.sleep(1)))
+    assert seen == ["answered"]
+
+
 async def test_a_ring_does_not_hide_in_a_web(system: ak.System) -> None:
     """Of several tasks that wait, one in a ring is enough; those that wait elsewhere are in nobody's way."""
     hub, spoke, idle = [await puppet(system) for _ in range(3)]

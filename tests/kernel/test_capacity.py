@@ -370,6 +370,43 @@ async def test_senders_come_and_go(system: ak.System) -> None:
     assert log == list(range(6))
 
 
+@pytest.mark.parametrize("end", ["given up", "let in", "turned away"])
+async def test_a_sender_waits_through_a_restart(system: ak.System, end: str) -> None:
+    """Who waits for room in a supervised child's mailbox waits for the next incarnation's, or withdraws, or hears."""
+    log: list[object] = []
+
+    class Late(Small):
+        async def started(self) -> None:
+            await self.ctx.sleep(1)
+
+    child = ak.Child("late", ak.props(Late, log))
+    tree = await system.start(ak.supervise(child, max_restarts=int(end != "turned away")))
+    ref = tree.child(child)
+    for n in range(3):
+        ref.tell(Note(n))
+        await settle()
+    errors: list[Exception] = []
+
+    async def send() -> None:
+        try:
+            await ref.send(Note("waited"))
+        except ak.ActorDied as error:
+            errors.append(error)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        await settle()
+        ref.kill()
+        if end == "given up":
+            await settle()
+            nursery.cancel_scope.cancel()
+    await trio.sleep(10)
+    lost_in_hand = [] if end != "turned away" else [Note(1), Note(2), Note("waited")]
+    assert log == {"given up": [1, 2], "let in": [1, 2, "waited"], "turned away": []}[end]
+    assert lost(system) == lost_in_hand
+    assert len(errors) == (end == "turned away")
+
+
 async def test_replies_never_count(system: ak.System) -> None:
     """An actor whose mailbox is full still gets its replies, its timers, and the notices of deaths."""
     log: list[object] = []

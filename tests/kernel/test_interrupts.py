@@ -10,9 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trio
+from trio.lowlevel import currently_ki_protected
+
+import actorkit as ak
+from actorkit.kernel.timekeeping import Clock
+from tests.harness import puppet
 
 PROGRAM = Path(__file__).with_name("interrupted.py")
 ROOT = PROGRAM.parents[2]
+
+
+@ak.message
+class Go:
+    """Begin."""
+
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
@@ -70,3 +82,53 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
         _, error = process.communicate(timeout=4)  # its shutdown limit is 5 s
     assert process.returncode == -signal.SIGINT
     assert "KeyboardInterrupt" in error
+
+
+async def test_user_code_is_open_and_the_kernel_is_closed(
+    system: ak.System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C may strike in a handler or hook, its own tasks included; never between two steps of the kernel."""
+    seen: dict[str, bool] = {}
+
+    def look(place: str) -> None:
+        seen[place] = currently_ki_protected()
+
+    class Curious(ak.Actor[Go]):
+        def __init__(self) -> None:
+            look("constructor")
+
+        def started(self) -> None:
+            look("started")
+
+        @ak.on(Go)
+        async def go(self, msg: Go) -> None:
+            look("handler")
+            await trio.lowlevel.checkpoint()
+            look("handler on trio")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.task, "task")
+            self.ctx.start_soon(self.task, "background")
+            await self.ctx.sleep(1)
+            look("handler that was parked")
+
+        async def task(self, place: str) -> None:
+            look(place)
+
+        def stopping(self, reason: ak.ExitReason) -> None:
+            look("stopping")
+
+    stamp = Clock.stamp
+
+    def looking_stamp(clock: Clock) -> None:
+        look("carrier")
+        stamp(clock)
+
+    monkeypatch.setattr(Clock, "stamp", looking_stamp)
+    system.events.subscribe(lambda _: look("observer"), ak.Stopped)
+    ref = await system.spawn(ak.props(Curious))
+    ref.tell(Go())
+    await trio.sleep(2)
+    await (await puppet(system)).do(lambda _: ref.stop())
+    closed = {place for place, protected in seen.items() if protected}
+    assert closed == {"carrier", "observer"}
+    assert len(seen) == 10

@@ -279,6 +279,33 @@ async def test_a_system_waits_for_its_zombies() -> None:
     assert trio.current_time() == 10.0
 
 
+# Tasks a handler leaves elsewhere ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("waits", WAITS)
+async def test_a_task_in_another_nursery_is_no_hostage(system: ak.System, waits: str) -> None:
+    """A task that a handler starts in somebody else's nursery outlives the actor, and does not keep it from dying."""
+    victim, peer = await puppet(system), await puppet(system)
+    got: list[object] = []
+
+    async def outlive() -> None:
+        got.append(await peer.do(lambda ctx: ctx.sleep(10), timeout=None))
+        got.append(await peer.do(lambda _: "still served"))
+
+    async with trio.open_nursery() as nursery:
+
+        async def leave_a_task(ctx: ak.Context[Any]) -> None:
+            nursery.start_soon(outlive)
+            await WAITS[waits](ctx)
+
+        victim.cue(leave_a_task)
+        await settle()
+        victim.ref.kill()
+        assert await victim.ref.wait_stopped() == ak.Killed()
+        assert trio.current_time() == 0.0
+    assert got == [None, "still served"]
+
+
 # Starting and stopping ---------------------------------------------------------------------------------------------
 
 

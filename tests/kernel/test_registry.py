@@ -178,6 +178,14 @@ async def test_a_failed_start_frees_its_name(system: ak.System) -> None:
     assert system.whereis(BOSS) is heir.ref
 
 
+async def test_made_up_names_are_never_taken(system: ak.System) -> None:
+    """An actor without a name gets one of its own, even if somebody has chosen the next in line."""
+    for serial in range(2, 6, 2):
+        await puppet(system, name=f"Puppet-{serial}")
+        await puppet(system)
+    assert len({branch.path for branch in system.tree()}) == 4
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "tab\t", "x" * 201, 3, b"name"])
 async def test_wrong_names_start_nothing(system: ak.System, name: Any) -> None:
     """A name that cannot be one is a ValueError that shows it; nothing is started, nothing is left."""

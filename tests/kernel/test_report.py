@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -252,6 +253,35 @@ async def test_a_failing_observer_is_removed(system: ak.System) -> None:
     assert failed.error == "Mute: <its str raised RuntimeError>"
     assert "Clumsy" in failed.observer
     assert [e.path for e in told if isinstance(e, ak.Started)] == ["/one", "/two"]
+
+
+async def test_what_an_observer_sends_is_its_own(system: ak.System) -> None:
+    """An observer may tell actors of a death, whatever the dead one was doing: it is not fenced with the dead."""
+    listener = await puppet(system)
+    system.events.subscribe(lambda event: listener.ref.tell(Note(event.path)), ak.Stopped)
+
+    async def park(ctx: ak.Context[Any]) -> None:
+        await ctx.sleep(60)
+
+    async def wait_on_trio(_: object) -> None:
+        await trio.sleep(60)
+
+    def kill_itself(ctx: ak.Context[Any]) -> None:
+        ctx.self.kill()
+
+    deeds = {
+        "idle": lambda _: None,
+        "parked": park,
+        "on trio": wait_on_trio,
+        "suicide": kill_itself,
+    }
+    for name, deed in deeds.items():
+        victim = await puppet(system, name=name)
+        victim.cue(deed)
+        await settle()
+        victim.ref.kill()
+        await settle()
+    assert listener.log == [Note(f"/{name}") for name in deeds]
 
 
 def test_subscriptions_choose_and_end() -> None:

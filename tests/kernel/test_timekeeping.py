@@ -278,6 +278,28 @@ def test_sleeps_are_exact(script: list[Nap]) -> None:
     run_in_virtual_time(main)
 
 
+async def test_what_a_cleanup_asks_has_its_time_out(system: ak.System) -> None:
+    """A handler broken off in a wait of trio's may ask in its ``finally``; the time-out of that ask holds, too."""
+    busy, actor = await puppet(system), await puppet(system)
+    await actor.do(lambda _: busy.do(lambda _: "a duration that is known", timeout=1))
+    busy.cue(lambda ctx: ctx.sleep(100))
+    seen: list[object] = []
+
+    async def work(ctx: ak.Context[Any]) -> None:
+        try:
+            await trio.sleep(60)
+        finally:
+            seen.append(await failure_of(busy.do(lambda _: "never", timeout=1)))
+
+    actor.cue(work)
+    await settle()
+    cell = actor.ref._cell  # noqa: SLF001 - as a supervisor does
+    reason = await system.runtime.stop(cell, ak.Shutdown(), limit=50, kill=False)
+    assert reason == ak.Shutdown()
+    assert isinstance(seen[0], ak.AskTimeout)
+    assert trio.current_time() == 1.0
+
+
 # Timers die with their actor ---------------------------------------------------------------------------------------
 
 
