@@ -156,6 +156,9 @@ class Context(Generic[M_contra]):
         """Ask for one ``Down`` when the actor's present incarnation is gone; at once with ``NoActor`` if it is.
 
         Every call counts separately. Watching oneself is a no-op.
+
+        Raises:
+            ValueError: the actor lives in another system.
         """
         me = self._living()
         return me.runtime.watch(me, ref)
@@ -180,6 +183,7 @@ class Context(Generic[M_contra]):
 
         Raises:
             ActorDied: the other is gone, and this actor does not trap exits.
+            ValueError: the other lives in another system.
         """
         me = self._living()
         me.runtime.link(me, ref)

@@ -117,8 +117,8 @@ class Portal:
     ) -> Generator[Iterator[T]]:
         """Open a stream for a ``with`` block, in which a ``for`` loop blocks until the next item is there.
 
-        The producer is never more than ``window`` items ahead of the loop; leaving the block closes the stream. Raises
-        what ``Ref.stream`` raises, and ``SystemClosed``.
+        The producer waits while ``window`` items are unread; leaving the block closes the stream. Raises what
+        ``Ref.stream`` raises, and ``SystemClosed``.
         """
         tap = Tap(self, lambda: ref.stream(request, timeout=timeout, window=window))
         try:
@@ -169,8 +169,8 @@ class Portal:
     ) -> AsyncGenerator[AsyncIterator[T]]:
         """Open a stream for an ``async with`` block of asyncio's, in which ``async for`` gives its items.
 
-        The producer is never more than ``window`` items ahead of the loop; leaving the block, also by cancellation,
-        closes the stream. An item whose ``anext`` was cancelled is given by the next one. Raises what ``Ref.stream``
+        The producer waits while ``window`` items are unread; leaving the block, also by cancellation, closes the
+        stream. An item whose ``anext`` was cancelled is given by the next one. Raises what ``Ref.stream``
         raises, and ``SystemClosed``.
         """
         tap = Tap(self, lambda: ref.stream(request, timeout=timeout, window=window))

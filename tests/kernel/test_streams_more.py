@@ -396,6 +396,16 @@ async def test_a_late_item_is_a_time_out(system: ak.System, reads: Reads) -> Non
     assert (trace.made, trace.ended) == ([0], 1)
 
 
+async def test_a_time_out_ends_the_stream(system: ak.System) -> None:
+    """After a late item the stream is at its end, though its block goes on; the producer is told."""
+    maker, trace = await producer(system), Trace()
+    async with maker.ref.stream(trace.count(9, 2.1), timeout=2.0) as items:
+        assert type(await failure_of(anext(items))) is ak.AskTimeout
+        await trio.sleep(1.0)
+        assert (trace.made, trace.ended) == ([0], 1)
+        assert [item async for item in items] == []
+
+
 async def test_the_time_the_reader_takes_is_its_own(system: ak.System) -> None:
     """Only waiting for an item counts: a reader that works long on one is not timed out by it."""
     maker, trace = await producer(system), Trace()
