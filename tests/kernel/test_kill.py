@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -20,21 +20,7 @@ from tests.harness import (
     settle,
     watch,
 )
-from tests.kernel.support import Note, collect, failure_in, failure_of
-
-
-async def _park(ctx: ak.Context[Any]) -> None:
-    await ctx.sleep(60)
-
-
-async def _wait_on_trio(_: ak.Context[Any]) -> None:
-    await trio.sleep(60)
-
-
-WAITS: dict[str, Callable[[ak.Context[Any]], Awaitable[None]]] = {
-    "parked": _park,
-    "on trio": _wait_on_trio,
-}
+from tests.kernel.support import WAITS, Note, collect, failure_in, failure_of
 
 # In the midst of what ----------------------------------------------------------------------------------------------
 

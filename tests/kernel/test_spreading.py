@@ -23,8 +23,7 @@ from tests.harness import (
     settle,
     watch,
 )
-from tests.kernel.support import collect
-from tests.kernel.test_kill import WAITS
+from tests.kernel.support import WAITS, collect
 
 # The first reason decides ------------------------------------------------------------------------------------------
 
