@@ -77,6 +77,8 @@ class Actor(Generic[M_contra]):
         cls.__actorkit_stops__ = cls.stopping is not Actor.stopping
         for handler in taken.values():
             open_to_interrupts(handler.function)
+        for function, _ in cls.__actorkit_table__.values():
+            open_to_interrupts(function)
         for hook in _HOOKS:
             open_to_interrupts(cls.__dict__.get(hook))
 
@@ -179,8 +181,9 @@ def on(taken: type[M], /) -> Telling[M]: ...
 def on(taken: Any, /) -> Any:
     """Mark a method as the handler of a message class; type checkers check its parameter and its reply.
 
-    The method may be sync or async. With a third parameter it gets a ``Reply`` and may answer later. For a
-    ``StreamRequest`` it is an async generator, or takes a ``ReplyStream``.
+    The method may be sync or async. An awaitable that a plain method returns is awaited, so a decorator need not be
+    async; a method without a decorator returns one always or never. With a third parameter it gets a ``Reply`` and may
+    answer later. For a ``StreamRequest`` it is an async generator, or takes a ``ReplyStream``.
 
     Raises:
         VocabularyError: the argument is not a class.

@@ -13,8 +13,8 @@ from actorkit.kernel.cell import Cell
 from actorkit.kernel.events import DeadReason, StartFailure, Stopped
 from actorkit.kernel.exits import NO_ACTOR, Crashed, Down, ExitReason, Failed
 from actorkit.kernel.inspection import Inspection
-from actorkit.kernel.items import NO_MAIL, Fired, Next, RoomWait, is_mail
-from actorkit.kernel.life import start_failure, tell_waiters
+from actorkit.kernel.items import NO_MAIL, Fired, Next, RoomWait, Signal, is_mail
+from actorkit.kernel.life import ordered_by, start_failure, tell_waiters
 from actorkit.kernel.report import CrashReport, crash_report
 from actorkit.kernel.wait import ZOMBIES
 
@@ -31,6 +31,10 @@ def bury(runtime: Runtime, cell: Cell, reason: ExitReason) -> None:
         report = crash_report(cell, reason)
     mourners = runtime.relations.bury(cell)
     linked, watches = mourners.linked, mourners.watches
+    if (
+        cell.waiters is not None
+    ):  # whoever ordered this end is told by the order, and not hurt over a link
+        linked = tuple(peer for peer in linked if not ordered_by(cell, peer))
     if not cell.ready:  # whoever started it learns of it from the start, and only from there
         linked = tuple(peer for peer in linked if peer is not cell.parent)
         watches = tuple(watch for watch in watches if watch.watcher is not cell.parent)
@@ -69,7 +73,8 @@ def _mourn(
     for peer in linked:
         peer.exit_signal(cell, cell.ref, reason, linked=True)
     for watch in watches:
-        watch.watcher.put(Down(watch.monitor, cell.ref, address, reason, watch.name))
+        notice = Down(watch.monitor, cell.ref, address, reason, watch.name)
+        watch.watcher.put(Signal(notice))
     tell_waiters(cell)
     if cell.ready and report is not None:
         runtime.events.emit(report)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from actorkit.errors import ActorDied, AskError, AskTimeout, Refused
-from actorkit.kernel.wait import Wait
+from actorkit.kernel.exits import NO_ACTOR
+from actorkit.kernel.wait import CURRENT, ZOMBIES, Wait, Work
 
 if TYPE_CHECKING:
     from actorkit.kernel.cell import Cell
@@ -78,11 +79,25 @@ class Reply(Generic[R]):
         call = self._call
         if call is None:
             return False
-        self._owner.forget_deferred(call)
-        if self._owner.fenced() or not answer(call):
+        fenced = self._owner.fenced()  # then the asker is told of the death
+        if not fenced:
+            self._owner.forget_deferred(call)
+        if fenced or not answer(call):
             self._owner.runtime.late_reply(self._owner, value)
             return False
         return True
+
+
+def check_unfenced() -> None:
+    """Let code of an actor that was declared dead begin nothing new.
+
+    Raises:
+        ActorDied: the code that runs at this moment belongs to such an actor.
+    """
+    origin = CURRENT.get() if ZOMBIES else None
+    if origin in ZOMBIES:
+        cell = cast("Cell", origin.cell if isinstance(origin, Work) else origin)
+        raise died(cell.path, cell.reason or cell.doomed or NO_ACTOR)
 
 
 def died(path: str, reason: ExitReason) -> ActorDied:

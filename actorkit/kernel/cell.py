@@ -29,6 +29,7 @@ from actorkit.kernel.items import (
     Fired,
     Next,
     RoomWait,
+    Signal,
     StopOrder,
     is_internal,
     is_mail,
@@ -394,7 +395,8 @@ class Cell:
             if sender is not None and sender is self.parent:
                 self.order(StopOrder(reason))
             else:
-                self.put(Exit(ref, sender.address if sender is not None else None, reason, linked))
+                address = sender.address if sender is not None else None
+                self.put(Signal(Exit(ref, address, reason, linked)))
         elif to_self or not isinstance(reason, Normal):
             self.doom(reason)
         elif linked and sender is self.parent:
@@ -512,6 +514,10 @@ class Cell:
         self.step = _nothing
         self.handled = self._taken()
         self.runtime.bury(self, reason)
+
+    def took(self, seq: int, content: Any) -> None:
+        """Note what came in the envelope that was taken as the ``seq``-th item."""
+        self.ring[seq & (RING - 1)] = type(content)
 
     def in_hand(self) -> str:
         """The type of the last item taken from the mailbox; empty before the first."""

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, TypeVarTuple,
 from actorkit.kernel.call import died
 from actorkit.kernel.cell import Cell, State
 from actorkit.kernel.exits import NO_ACTOR, NORMAL, SHUTDOWN, Down, Exit, ExitReason, Monitor
-from actorkit.kernel.items import ATTENTION, Next, StopOrder, is_mail
+from actorkit.kernel.items import ATTENTION, Next, Signal, StopOrder, take_out
 from actorkit.kernel.registry import name_of
 from actorkit.kernel.timekeeping import IdleTimer, Sleep, TimerHandle
 from actorkit.kernel.wait import direct_cell
 
 if TYPE_CHECKING:
+    from random import Random
+
     from actorkit.kernel.actor import Props
     from actorkit.kernel.address import Address
     from actorkit.kernel.events import Events
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 M_contra = TypeVar("M_contra", contravariant=True)
 N = TypeVar("N")
+R = TypeVar("R")
 N_contra = TypeVar("N_contra", contravariant=True)
 Ts = TypeVarTuple("Ts")
 
@@ -82,6 +85,30 @@ class Context(Generic[M_contra]):
     def now(self) -> float:
         """Seconds on the system's monotonic clock, which tests can move."""
         return self._cell.runtime.clock.now()
+
+    def wall_time(self) -> float:
+        """The date, in seconds since 1970 (UTC), for records; never wait by it, for people set it."""
+        return self._cell.runtime.clock.wall()
+
+    @property
+    def rng(self) -> Random:
+        """Chance for jitter, sampling and the like, which a simulation can repeat; never for secrets."""
+        return self._cell.runtime.seams.entropy.rng
+
+    def token_bytes(self, count: int, /) -> bytes:
+        """``count`` bytes that nobody can guess, for ids and keys; a simulation repeats these too."""
+        return self._cell.runtime.seams.entropy.token_bytes(count)
+
+    async def offload(
+        self, function: Callable[[Unpack[Ts]], R], /, *args: Unpack[Ts], abandon: bool = False
+    ) -> R:
+        """Run a blocking function in a worker thread and wait for its result, while other actors go on.
+
+        A function that has begun cannot be stopped: if this actor is killed meanwhile, it goes on until the function
+        returns. ``abandon`` leaves it to itself, which is right only if it changes nothing.
+        """
+        offload = self._cell.runtime.seams.offload
+        return await offload.run_sync(function, *args, abandon=abandon)
 
     @property
     def system_ending(self) -> bool:
@@ -171,9 +198,11 @@ class Context(Generic[M_contra]):
         After it returns no ``Down`` arrives. One may already wait in the mailbox: ``flush`` removes that too.
         """
         me = self._cell
+        if me.fenced():
+            return False
         active = me.runtime.relations.unwatch(monitor, me) is not None
         if flush:
-            self._flush(lambda item: isinstance(item, Down) and item.monitor == monitor)
+            self._flush(lambda notice: isinstance(notice, Down) and notice.monitor == monitor)
         return active
 
     def link(self, ref: Ref[Any], /) -> None:
@@ -191,11 +220,13 @@ class Context(Generic[M_contra]):
     def unlink(self, ref: Ref[Any], /, *, flush: bool = True) -> None:
         """Undo a link; no ``Exit`` from it arrives any more. ``flush`` removes one that waits in the mailbox."""
         other = ref._cell
+        if self._cell.fenced():  # those it was linked to are told of its death
+            return
         self._cell.runtime.relations.unlink(self._cell, other)
         if flush:
             self._flush(
-                lambda item: (
-                    isinstance(item, Exit) and item.linked and item.address == other.address
+                lambda notice: (
+                    isinstance(notice, Exit) and notice.linked and notice.address == other.address
                 )
             )
 
@@ -256,27 +287,40 @@ class Context(Generic[M_contra]):
 
     def stop(self, reason: ExitReason = NORMAL, /) -> None:
         """End this actor after the message in hand: ``stopping`` runs, then the reply of that message goes out."""
-        self._cell.leave = reason
-        self._cell.order(StopOrder(reason))
+        if not self._cell.beyond:
+            self._cell.leave = reason
+            self._cell.order(StopOrder(reason))
 
     async def stop_child(
         self, ref: Ref[Any], /, *, limit: float | None, kill: bool = False
     ) -> ExitReason:
         """End an actor and wait until it is gone; returns its exit reason.
 
+        Of an end it has ordered this actor gets no exit signal, whatever the reason: a linked child can be stopped.
+
         Args:
             ref: an actor, usually a child.
             limit: seconds it may take to end in good order before it is killed; None waits for ever.
             kill: kill it at once.
+
+        Raises:
+            ActorDied: the actor itself is gone; nothing was stopped.
         """
-        return await self._cell.runtime.stop(ref._cell, SHUTDOWN, limit=limit, kill=kill)
+        (reason,) = await self.stop_children((ref,), limit=limit, kill=kill)
+        return reason
 
     async def stop_children(
         self, refs: Sequence[Ref[Any]], /, *, limit: float | None, kill: bool = False
     ) -> list[ExitReason]:
-        """End several actors at once, under one shared limit, and wait until all are gone; reasons in order."""
-        runtime = self._cell.runtime
-        waits = [runtime.begin_stop(ref._cell, SHUTDOWN, limit=limit, kill=kill) for ref in refs]
+        """End several actors at once, as ``stop_child`` does, and wait until all are gone; reasons in order.
+
+        They share one limit.
+        """
+        me = self._living()
+        runtime = me.runtime
+        waits = [
+            runtime.begin_stop(ref._cell, SHUTDOWN, limit=limit, kill=kill, by=me) for ref in refs
+        ]
         return [await runtime.stopped(wait) for wait in waits]
 
     # For supervisors ---------------------------------------------------------------------------------------------
@@ -302,15 +346,8 @@ class Context(Generic[M_contra]):
 
     def take_exits(self, addresses: Collection[Address], /) -> dict[Address, ExitReason]:
         """Take the exit signals of linked incarnations out of the mailbox; returns the reasons of those found."""
-        cell = self._cell
-        taken = [i for i in cell.queue if type(i) is Exit and i.linked and i.address in addresses]
-        if taken:
-            there = {id(item) for item in taken}
-            kept = [item for item in cell.queue if id(item) not in there]
-            cell.uncounted -= len(taken)
-            cell.queue.clear()
-            cell.queue.extend(kept)
-        return {i.address: i.reason for i in taken if i.address is not None}
+        taken = self._flush(lambda n: isinstance(n, Exit) and n.linked and n.address in addresses)
+        return {n.address: n.reason for n in taken if n.address is not None}
 
     def seats(self) -> Mapping[str, Seat]:
         """The seats below this actor, by segment."""
@@ -318,6 +355,8 @@ class Context(Generic[M_contra]):
 
     def drop_seat(self, segment: str, /) -> None:
         """Close a seat and take it away: mail that waits there becomes dead letters."""
+        if self._cell.fenced():
+            return
         seat = self._cell.runtime.seats_of(self._cell).pop(segment, None)
         if seat is not None:
             seat.close()
@@ -333,11 +372,12 @@ class Context(Generic[M_contra]):
             raise died(cell.path, cell.reason or cell.doomed or NO_ACTOR)
         return cell
 
-    def _flush(self, match: Callable[[Any], bool]) -> None:
+    def _flush(self, match: Callable[[Down | Exit], bool]) -> list[Any]:
+        """Take the death notices that match out of the mailbox."""
         cell = self._cell
-        for item in [item for item in cell.queue if not is_mail(item) and match(item)]:
-            cell.queue.remove(item)
-            cell.uncounted -= 1
+        taken = take_out(cell.queue, lambda item: type(item) is Signal and match(item.notice))
+        cell.uncounted -= len(taken)
+        return [signal.notice for signal in taken]
 
 
 def _head(queue: deque[Any]) -> list[Any]:

@@ -121,7 +121,7 @@ def live(cell: Cell) -> Generator[Any, Any, None]:  # noqa: C901, PLR0912, PLR09
                             if not item.resolve(value):
                                 cell.runtime.late_reply(cell, value)
                     else:
-                        yield from attend_or_other(cell, item, cls)
+                        yield from attend_or_other(cell, item, cls, seq)
                     if seq >= last:
                         cell.handled = seq
                         last = seq + cell.batch

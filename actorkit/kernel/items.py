@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import attrs
@@ -10,6 +11,7 @@ import attrs
 from actorkit.kernel.call import Call
 from actorkit.kernel.exits import Crashed, Down, Exit, ExitReason
 from actorkit.kernel.message import shortened
+from actorkit.kernel.stream import StreamCall
 from actorkit.kernel.wait import Sentinel, Wait
 
 if TYPE_CHECKING:
@@ -44,6 +46,13 @@ class Fired:
     handle: Any
 
 
+@attrs.frozen(slots=True, eq=False)
+class Signal:
+    """A death notice on its way through the mailbox. A ``Down`` or ``Exit`` that somebody tells is a message."""
+
+    notice: Down | Exit
+
+
 @attrs.frozen(slots=True)
 class Next:
     """A continuation: a message the actor gave itself to handle before everything that waits."""
@@ -67,14 +76,14 @@ class RoomWait(Wait):
             self.owner.senders.remove(self)
 
 
-_MAIL_ENVELOPES: frozenset[type] = frozenset((Fired, Down, Exit))
+_NOT_MAIL: frozenset[type] = frozenset((Fired, Signal))
 
 
 def is_mail(item: Any) -> bool:
     """Whether a queued item is a message that somebody sent, as opposed to a signal, a timer or an inspection."""
     kind = type(item)
     return not (
-        kind is Sentinel or kind in _MAIL_ENVELOPES or getattr(kind, "__actorkit_signal__", False)
+        kind is Sentinel or kind in _NOT_MAIL or getattr(kind, "__actorkit_signal__", False)
     )
 
 
@@ -91,13 +100,28 @@ def is_for_whoever(item: Any) -> bool:
     return is_mail(item) and type(item) is not Next
 
 
+def content_of(item: Any) -> Any:
+    """What a queued item is about: the message or notice in its envelope, or itself."""
+    kind = type(item)
+    if kind is Signal:
+        return item.notice
+    return item.message if kind in (Call, StreamCall, Fired, Next) else item
+
+
+def take_out(queue: deque[Any], wanted: Callable[[Any], bool]) -> list[Any]:
+    """Take the wanted items out of a mailbox in place, and return them; by identity, for messages may compare oddly."""
+    taken = [item for item in queue if wanted(item)]
+    if taken:
+        there = {id(item) for item in taken}
+        kept = [item for item in queue if id(item) not in there]
+        queue.clear()
+        queue.extend(kept)
+    return taken
+
+
 def handling_text(item: Any) -> str:
     """What was being handled, as text for a report."""
-    if item is None or type(item) is Sentinel:
-        return ""
-    return shortened(
-        getattr(item, "message", item) if isinstance(item, (Call, Fired, Next)) else item
-    )
+    return "" if item is None or type(item) is Sentinel else shortened(content_of(item))
 
 
 def crash_of(error: BaseException, item: Any) -> Crashed:

@@ -18,16 +18,47 @@ from actorkit.kernel.cell import Cell, Leave, State
 from actorkit.kernel.events import DeadReason, Started
 from actorkit.kernel.exits import KILLED, Crashed, Down, Exit, ExitReason
 from actorkit.kernel.inspection import Inspection, Resume, Suspend
-from actorkit.kernel.items import ATTENTION, ROOM, Fired, Next, StopOrder, crash_of
-from actorkit.kernel.message import StreamRequest, shortened
+from actorkit.kernel.items import (
+    ATTENTION,
+    ROOM,
+    Fired,
+    Next,
+    Signal,
+    StopOrder,
+    content_of,
+    crash_of,
+    take_out,
+)
+from actorkit.kernel.message import StreamRequest
 from actorkit.kernel.stream import ReplyStream, StreamCall, produce
 from actorkit.kernel.vocabulary import Kind
-from actorkit.kernel.wait import NOBODY, PARK, ActorExit
+from actorkit.kernel.wait import NOBODY, PARK, ActorExit, Wait
 
 if TYPE_CHECKING:
     from actorkit.kernel.actor import Actor
 
 Entry = tuple[Callable[..., Any], int]
+
+
+class EndWait(Wait):
+    """Someone ends an actor: when its time is over it is killed, and the wait goes on until it is gone."""
+
+    __slots__ = ("by",)
+
+    def __init__(self, cell: Cell | None, target: Cell) -> None:
+        super().__init__(cell, target)
+        self.by: Cell | None = None  # the actor that ordered the end, if one did
+
+    def expire(self) -> None:
+        """It took too long to end in good order."""
+        if self.target is not None:
+            self.target.doom(KILLED)
+
+
+def ordered_by(cell: Cell, peer: Cell) -> bool:
+    """Whether ``peer`` has ordered this actor to end, and waits, or has waited, until it does."""
+    waiters = cell.waiters or ()
+    return any(isinstance(wait, EndWait) and wait.by is peer for wait in waiters)
 
 
 async def begin(cell: Cell) -> Actor[Any]:
@@ -133,9 +164,9 @@ def refused(cell: Cell, item: Any, refusal: Refused) -> None:
     call, cell.call = cell.call, None
     if call is not None:
         call.refuse(refusal)
-    elif not isinstance(item, (Down, Exit)):
+    elif type(item) is not Signal:
         cell.skipped += 1
-        cell.runtime.dead_letter(getattr(item, "message", item), cell, DeadReason.REFUSED)
+        cell.runtime.dead_letter(content_of(item), cell, DeadReason.REFUSED)
 
 
 async def tell_other(cell: Cell, entry: Entry, message: Any) -> None:
@@ -147,7 +178,7 @@ async def tell_other(cell: Cell, entry: Entry, message: Any) -> None:
         return
     answer = ReplyStream[Any] if isinstance(message, StreamRequest) else Reply[Any]
     result = function(cell.actor, message, answer(None, cell))
-    if kind == Kind.DEFERRED_ASYNC:
+    if inspect.isawaitable(result):
         await result
 
 
@@ -187,23 +218,27 @@ async def stream_call(cell: Cell, call: StreamCall) -> None:
     await produce(cell, call, entry)
 
 
-async def attend_or_other(cell: Cell, item: Any, cls: type) -> None:
-    """Handle an item that is neither an ask nor a message type found at once."""
+async def attend_or_other(cell: Cell, item: Any, cls: type, seq: int) -> None:
+    """Handle an item that is neither an ask nor a message type found at once; it is the ``seq``-th that was taken."""
     if item is ATTENTION:
         cell.uncounted -= 1
         cell.skipped += 1
         await attend(cell)
     elif cls is Fired:
         cell.uncounted -= 1
+        cell.took(seq, item.message)
         await fired(cell, item)
     elif cls is Next:
-        await continued(cell, item.message)
+        cell.took(seq, item.message)
+        await told(cell, item.message)
     elif cls is StreamCall:
+        cell.took(seq, item.message)
         await stream_call(cell, item)
-    elif cls is Down or cls is Exit:
+    elif cls is Signal:
         cell.uncounted -= 1
         cell.skipped += 1
-        await signal(cell, item)
+        cell.took(seq, item.notice)
+        await signal(cell, item.notice)
     elif item is ROOM:
         cell.make_way()
     elif isinstance(item, Inspection):
@@ -251,11 +286,6 @@ async def fired(cell: Cell, item: Fired) -> None:
         cell.runtime.sent -= 1
 
 
-async def continued(cell: Cell, message: Any) -> None:
-    """Handle a continuation."""
-    await told(cell, message)
-
-
 async def attend(cell: Cell) -> None:
     """Carry out the control messages that wait, in order.
 
@@ -285,9 +315,7 @@ async def attend(cell: Cell) -> None:
 
 def answer_inspections(cell: Cell) -> None:
     """Answer the inspections that wait in the mailbox of an actor about to rest suspended."""
-    waiting = [item for item in cell.queue if isinstance(item, Inspection)]
-    for inspection in waiting:
-        cell.queue.remove(inspection)
+    for inspection in take_out(cell.queue, lambda item: isinstance(item, Inspection)):
         cell.uncounted -= 1
         inspection.carry_out(cell)
 
@@ -312,8 +340,3 @@ def start_failure(reason: ExitReason) -> Ignore | None:
     """The ``Ignore`` behind a failed start, if the actor declined rather than failed."""
     cause = reason.cause if isinstance(reason, Crashed) else None
     return cause if isinstance(cause, Ignore) else None
-
-
-def describe(item: Any) -> str:
-    """A queued item as text, for status reports."""
-    return shortened(getattr(item, "message", item))

@@ -43,8 +43,8 @@ from actorkit.kernel.exits import (
     ExitReason,
     Monitor,
 )
-from actorkit.kernel.items import crash_of
-from actorkit.kernel.life import interruption_in, start_failure
+from actorkit.kernel.items import Signal, crash_of
+from actorkit.kernel.life import EndWait, interruption_in, start_failure
 from actorkit.kernel.mailbox import Mailbox
 from actorkit.kernel.ref import CountingNamedRef, CountingRef, NamedRef, Ref
 from actorkit.kernel.registry import Key, Registry, name_of
@@ -52,6 +52,7 @@ from actorkit.kernel.relations import Relations
 from actorkit.kernel.seat import Seat
 from actorkit.kernel.timekeeping import Clock
 from actorkit.kernel.wait import CURRENT, ZOMBIES, Wait, Work, direct_cell
+from actorkit.seams import Seams
 
 ZOMBIE_GRACE = (
     1.0  # seconds a killed actor's code may take to unwind before it is declared dead all the same
@@ -112,13 +113,21 @@ class Vacant(Actor[Any]):
 class Runtime:
     """The kernel of one node."""
 
-    def __init__(self, node: str, incarnation: int, *, audit: bool = False) -> None:
+    def __init__(
+        self,
+        node: str,
+        seams: Seams,
+        *,
+        audit: bool = False,
+        dispatcher: Callable[[Runtime], Dispatcher] = Dispatcher,
+    ) -> None:
         self.node = node
-        self.incarnation = incarnation
+        self.seams = seams
+        self.incarnation = int.from_bytes(seams.entropy.token_bytes(4), "big")
         self.events = Events()
         self.dead_letters = DeadLetters(self.events)
-        self.clock = Clock()
-        self.dispatcher = Dispatcher(self)
+        self.clock = Clock(seams.clock)
+        self.dispatcher = dispatcher(self)
         self.relations: Relations[Cell] = Relations()
         self.registry = Registry()
         self.context: contextvars.Context = fresh_context()
@@ -131,8 +140,8 @@ class Runtime:
         self.on_failure: Callable[[], None] = lambda: None
         self.sent = 0
         self.handled_by_dead = 0
-        self._ref_class: type[Ref[Any]] = CountingRef if audit else Ref
-        self._named_class: type[NamedRef[Any]] = CountingNamedRef if audit else NamedRef
+        self.ref_class: type[Ref[Any]] = CountingRef if audit else Ref
+        self.named_class: type[NamedRef[Any]] = CountingNamedRef if audit else NamedRef
         self._next_serial = 1
         self._burying: deque[Callable[[], None]] | None = None
         self._nobody: dict[str, Cell] = {}
@@ -141,7 +150,7 @@ class Runtime:
 
     def new_ref(self) -> Ref[Any]:
         """A reference that points nowhere yet."""
-        return self._ref_class()
+        return self.ref_class()
 
     async def start(
         self,
@@ -257,7 +266,8 @@ class Runtime:
             return self.relations.watch(watcher, target, name)
         monitor = self.relations.new_monitor()
         address = target.address if target.serial else None
-        watcher.put(Down(monitor, ref, None if name else address, NO_ACTOR, name))
+        notice = Down(monitor, ref, None if name else address, NO_ACTOR, name)
+        watcher.put(Signal(notice))
         return monitor
 
     def link(self, cell: Cell, ref: Ref[Any]) -> None:
@@ -266,7 +276,7 @@ class Runtime:
         if State.STARTING <= other.state <= State.STOPPING:
             self.relations.link(cell, other)
         elif cell.traps:
-            cell.put(Exit(ref, other.address, NO_ACTOR))
+            cell.put(Signal(Exit(ref, other.address, NO_ACTOR)))
         else:
             raise died(other.path, NO_ACTOR)
 
@@ -286,10 +296,17 @@ class Runtime:
         return await self.stopped(self.begin_stop(cell, reason, limit=limit, kill=kill))
 
     def begin_stop(
-        self, cell: Cell, reason: ExitReason, *, limit: float | None, kill: bool
+        self,
+        cell: Cell,
+        reason: ExitReason,
+        *,
+        limit: float | None,
+        kill: bool,
+        by: Cell | None = None,
     ) -> EndWait:
-        """Tell an actor to end; ``stopped`` waits until it has."""
+        """Tell an actor to end; ``stopped`` waits until it has. No exit signal of it reaches ``by``, who ordered it."""
         wait = EndWait(None, cell)
+        wait.by = by
         if cell.state is State.DEAD or not cell.serial:
             wait.resolve(cell.reason or NO_ACTOR)
             return wait
@@ -351,8 +368,9 @@ class Runtime:
             self.on_interrupt()
 
     def close(self) -> None:
-        """Start nothing any more; whatever mail still waits in empty seats is turned away."""
+        """Start nothing any more, and turn away what timers set from outside have not sent yet."""
         self.closed = True
+        self.clock.close()
 
     def all_cells(self) -> list[Cell]:
         """Every living cell, and those in which mail waits for the next incarnation."""
@@ -383,7 +401,7 @@ class Runtime:
 
     def named(self, name: str) -> Ref[Any]:
         """A reference to whoever holds a name when it is used."""
-        return self._named_class(self, name)
+        return self.named_class(self, name)
 
     def holder_or_nobody(self, name: str) -> Cell:
         """Who holds a name, or a dead cell in the name's place."""
@@ -452,17 +470,6 @@ class Runtime:
             ZOMBIES.discard(CURRENT.get())
             if cell.work is not None:
                 cell.work.pop(scope, None)
-
-
-class EndWait(Wait):
-    """Someone ends an actor: when its time is over it is killed, and the wait goes on until it is gone."""
-
-    __slots__ = ()
-
-    def expire(self) -> None:
-        """It took too long to end in good order."""
-        if self.target is not None:
-            self.target.doom(KILLED)
 
 
 class _ZombieCheck:

@@ -141,7 +141,9 @@ class ReplyStream(Generic[T]):
         self._finish(error)
 
     def _finish(self, error: AskError | None) -> None:
-        if self._call is not None:
+        if (
+            self._call is not None and not self._owner.fenced()
+        ):  # else the reader is told of the death
             self._owner.forget_deferred(self._call)
             self._call.close(error)
 

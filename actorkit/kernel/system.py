@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal, Protocol, TypeVar, TypeVarTuple, Unpack
@@ -12,7 +11,7 @@ import trio
 
 from actorkit.kernel.actor import Props
 from actorkit.kernel.address import valid_node_name
-from actorkit.kernel.call import died
+from actorkit.kernel.call import check_unfenced, died
 from actorkit.kernel.cell import Cell, State
 from actorkit.kernel.events import DeadLetters, Events, Progress, Report
 from actorkit.kernel.exits import NO_ACTOR, SHUTDOWN, ExitReason
@@ -34,8 +33,9 @@ from actorkit.kernel.registry import Key, name_of
 from actorkit.kernel.report import LogReporter, Redact
 from actorkit.kernel.runtime import Runtime
 from actorkit.kernel.timekeeping import TimerHandle
-from actorkit.kernel.wait import direct_cell
+from actorkit.kernel.wait import check_circle, direct_cell, origin
 from actorkit.kernel.watchdog import Watchdog
+from actorkit.seams import Seams
 
 M = TypeVar("M")
 H = TypeVar("H")
@@ -74,7 +74,11 @@ class Conservation:
 
 
 class System:
-    """The actor runtime of one node. Open one with ``open_system``; several may live side by side."""
+    """The actor runtime of one node. Open one with ``open_system``; several may live side by side.
+
+    Code of an actor that was declared dead can look, and change nothing: what would raises ``ActorDied``, ``exit`` is
+    dropped.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -119,6 +123,7 @@ class System:
             StartFailed, StartTimeout, StartIgnored, AlreadyStarted: see ``Context.spawn``.
             SystemClosed: the system is shutting down.
         """
+        check_unfenced()
         cell, _ = await self._runtime.start(props, name=name, start_timeout=start_timeout)
         return cell.ref
 
@@ -132,6 +137,7 @@ class System:
             raise TypeError(
                 f"start() takes what supervise() returns, got {tree!r}; spawn() starts one actor"
             )
+        check_unfenced()
         return await tree.start_on(self, name)
 
     def whereis(self, key: Key[M], /) -> Ref[M] | None:
@@ -148,12 +154,15 @@ class System:
         return {name: cell.ref for name, cell in self._runtime.registry.names().items()}
 
     def send_after(self, seconds: float, ref: Ref[M], message: M, /) -> TimerHandle:
-        """Send ``message`` to whoever ``ref`` means in ``seconds`` from now."""
+        """Send ``message`` to whoever ``ref`` means in ``seconds`` from now; a dead letter if the system ends first."""
+        check_unfenced()
         return self._runtime.clock.send_to(self._runtime, ref, seconds, message)
 
     def exit(self, ref: Ref[Any], reason: ExitReason, /) -> None:
         """Send an exit signal from outside: the actor ends of it, or gets an ``Exit`` if it traps them."""
-        ref._cell.exit_signal(None, ref, reason, linked=False)
+        cell = ref._cell
+        if not cell.fenced():
+            cell.exit_signal(None, ref, reason, linked=False)
 
     # Looking in --------------------------------------------------------------------------------------------------
 
@@ -189,6 +198,7 @@ class System:
 
         Raises:
             ActorDied: it is gone. TimeoutError: it did not get to it in time.
+            CircularAsk: it waits, directly or not, for the actor that asks; or it is that actor.
         """
         state: dict[str, Any] = await self._inspect(ref, state_of, timeout)
         return state
@@ -205,6 +215,7 @@ class System:
 
         Raises:
             CallbackFailed: ``change`` raised; the state is as it was, and the actor lives.
+            ActorDied, TimeoutError, CircularAsk: see ``state_of``.
         """
         state: Mapping[str, Any] = await self._inspect(
             ref, lambda cell: replace_state(cell, change), timeout
@@ -213,23 +224,27 @@ class System:
 
     def suspend(self, ref: Ref[Any], /) -> None:
         """Let an actor handle no messages after the one in hand, until ``resume``; they wait in order."""
+        check_unfenced()
         _living(ref).order(Suspend())
 
     def resume(self, ref: Ref[Any], /) -> None:
         """Let a suspended actor go on."""
+        check_unfenced()
         _living(ref).order(Resume())
 
     async def _inspect(
         self, ref: Ref[Any], ask: Callable[[Cell], Any], timeout: float | None
     ) -> Any:
+        check_unfenced()
         cell = _living(ref)
+        check_circle(origin(), cell)
         wait = TimedInspection(direct_cell(), cell, ask)
+        if timeout is not None:  # first, for a wrong time-out must not leave a question behind
+            self._runtime.clock.expire(wait, timeout)
         if cell.suspended:
             cell.order(wait)
         else:
             cell.put(wait)
-        if timeout is not None:
-            self._runtime.clock.expire(wait, timeout)
         return await wait
 
     # The books ---------------------------------------------------------------------------------------------------
@@ -287,6 +302,7 @@ async def open_system(
     redact: Redact | None = None,
     watchdog: float | None = 1.0,
     audit: bool = False,
+    seams: Seams | None = None,
 ) -> AsyncGenerator[System]:
     """Open an actor system for the time of an ``async with`` block, and give it as a ``System``.
 
@@ -299,6 +315,7 @@ async def open_system(
         redact: a function of a log record's fields that may hide some of them.
         watchdog: seconds a handler may keep the CPU before it is reported; None to look away.
         audit: keep the books for ``system.conservation()``; costs a little on every message.
+        seams: where time, chance, threads, network and disk come from; the real ones unless told otherwise.
 
     Raises:
         ValueError: the name may not name a node, or the watchdog's limit is not positive.
@@ -309,7 +326,20 @@ async def open_system(
         )
     if watchdog is not None and not watchdog > 0:
         raise ValueError(f"watchdog is a number of seconds above 0, or None, got {watchdog!r}")
-    runtime = Runtime(name, secrets.randbits(32), audit=audit)
+    runtime = Runtime(name, seams or Seams(), audit=audit)
+    async with open_runtime(runtime, logs=logs, redact=redact, watchdog=watchdog) as system:
+        yield system
+
+
+@asynccontextmanager
+async def open_runtime(
+    runtime: Runtime,
+    *,
+    logs: bool | Literal["progress"],
+    redact: Redact | None = None,
+    watchdog: float | None,
+) -> AsyncGenerator[System]:
+    """Run a node's kernel for the time of an ``async with`` block; ``open_system`` makes an ordinary one for it."""
     if logs:
         kinds = (Report, Progress) if logs == "progress" else (Report,)
         runtime.events.subscribe(LogReporter(redact), *kinds)

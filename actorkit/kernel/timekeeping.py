@@ -13,6 +13,7 @@ from actorkit.kernel.inspection import Inspection
 from actorkit.kernel.items import Fired
 from actorkit.kernel.timers import Lane, Timeouts, Timer, TimerHeap
 from actorkit.kernel.wait import Wait
+from actorkit.seams.clock import Clock as Time
 
 if TYPE_CHECKING:
     from actorkit.kernel.runtime import Runtime
@@ -127,12 +128,17 @@ class _RefTimer(TimerHandle):
     def due(self, _: float) -> None:
         """Deliver the message; a dead receiver makes it a dead letter."""
         cell: Cell = self._ref._cell
-        self._runtime.sent += 1
         if cell.state is State.DEAD:
-            self._runtime.dead_letter(self._message, cell, DeadReason.NOT_DELIVERABLE)
+            self.give_up(DeadReason.NOT_DELIVERABLE)
         else:
+            self._runtime.sent += 1
             self._waiting = True
             cell.put(Fired(self._message, self))
+
+    def give_up(self, why: DeadReason) -> None:
+        """The message will not be delivered."""
+        self._runtime.sent += 1
+        self._runtime.dead_letter(self._message, self._ref._cell, why)
 
     def surfaced(self) -> bool:
         """Its message has come to the head of the mailbox: tells whether it is still wanted."""
@@ -182,18 +188,19 @@ class IdleTimer:
 
 
 class Clock:
-    """All deadlines of a node. Times are seconds on trio's clock, so a test's clock moves them."""
+    """All deadlines of a node. Times are seconds on trio's clock, so a test's clock moves them.
 
-    def __init__(self) -> None:
+    ``now()`` reads that clock, ``wall()`` the date, in seconds since 1970.
+    """
+
+    def __init__(self, time: Time) -> None:
+        self.now = time.now
+        self.wall = time.wall
         self.heap: TimerHeap[Any] = TimerHeap()
         self.timeouts: Timeouts[Wait] = Timeouts()
         self.lanes: dict[float, Lane[Wait]] = self.timeouts.lanes
         self._nap: trio.CancelScope | None = None
         self._alarm_at = math.inf
-
-    def now(self) -> float:
-        """Seconds on trio's clock."""
-        return trio.current_time()
 
     def expire(self, wait: Wait, seconds: float) -> None:
         """Tell ``wait`` that its time is over in ``seconds``, unless it is done by then."""
@@ -241,6 +248,8 @@ class Clock:
         timer = self._push(seconds, None)
         handle = _RefTimer(self, timer, runtime, ref, message)
         timer.item = handle
+        if runtime.closed:
+            self.close()
         return handle
 
     def wake_after(self, wait: Sleep, seconds: float) -> None:
@@ -259,6 +268,12 @@ class Clock:
         if cell.idle_timer is not None:
             cell.idle_timer.cancel()
             cell.idle_timer = None
+
+    def close(self) -> None:
+        """The system is closed: what timers set from outside have not sent yet becomes dead letters."""
+        for item in self.heap.drain():
+            if isinstance(item, _RefTimer):
+                item.give_up(DeadReason.CLOSED)
 
     def next_deadline(self) -> float:
         """The earliest deadline of all; infinity if nothing waits."""

@@ -72,6 +72,13 @@ class TimerHeap(Generic[T]):
         self._shed()
         return self._heap[0][0] if self._heap else math.inf
 
+    def drain(self) -> list[T]:
+        """Take all that waits, in order of deadline."""
+        items: list[T] = []
+        while (item := self.pop_due(math.inf)) is not None:
+            items.append(item)
+        return items
+
     def prune(self, stale: Callable[[T], bool]) -> None:
         """Forget the items that nobody wants any more."""
         for _, _, timer in self._heap:

@@ -150,13 +150,13 @@ def kind_of(function: Callable[..., Any], taken: type, cls: type) -> Kind:
             f"{where}: {taken.__qualname__} is no message; it arrives at its hook, down or exited"
         )
     positional = _positional(function)
-    streams = inspect.isasyncgenfunction(function)
+    streams = _streams(function, taken)
     if positional not in (2, 3) or (streams and positional != 2):
         raise VocabularyError(f"{where} must take (self, message) or (self, message, reply)")
     if streams != (issubclass(taken, StreamRequest) and positional == 2):
         raise VocabularyError(
             f"{where}: an async generator answers a StreamRequest, and only that; {taken.__qualname__} is "
-            + ("one" if issubclass(taken, StreamRequest) else "none")
+            + ("one: yield its items" if issubclass(taken, StreamRequest) else "none")
         )
     if streams:
         return Kind.STREAM
@@ -166,6 +166,13 @@ def kind_of(function: Callable[..., Any], taken: type, cls: type) -> Kind:
         )
     asynchronous = inspect.iscoroutinefunction(function)
     return Kind(asynchronous + (Kind.DEFERRED if positional == 3 else Kind.SYNC))
+
+
+def _streams(function: Callable[..., Any], taken: type) -> bool:
+    """Whether it is an async generator function, or a plain one that a decorator has put around one."""
+    if issubclass(taken, StreamRequest) and not inspect.iscoroutinefunction(function):
+        function = inspect.unwrap(function)
+    return inspect.isasyncgenfunction(function)
 
 
 def _positional(function: Callable[..., Any]) -> int:
@@ -211,4 +218,32 @@ class HandlerTable(dict[type, tuple[Callable[..., Any], int]]):
 
 def table_of(taken: Mapping[type, Handler]) -> HandlerTable:
     """The dispatcher's table of a class's handlers."""
-    return HandlerTable({t: (h.function, int(h.kind)) for t, h in taken.items()})
+    table = HandlerTable()
+    for message, handler in taken.items():
+        function, kind = handler.function, handler.kind
+        if kind is Kind.SYNC:
+            function, kind = awaiting(function, table), Kind.ASYNC
+        table[message] = (function, int(kind))
+    return table
+
+
+def awaiting(function: Callable[..., Any], table: HandlerTable) -> Callable[..., Any]:
+    """Call a plain function as if it were async, for it may stand for one that is and return its coroutine.
+
+    That cannot be seen from outside. So what it returns is looked at: if the first time it is no awaitable, the table's
+    entry becomes the function itself, and the dispatcher calls it as a plain one from then on. What a decorator has made
+    may do now this and now that, and is looked at every time.
+    """
+    varies = not inspect.isfunction(function) or hasattr(function, "__wrapped__")
+
+    async def awaited(actor: Any, message: Any) -> Any:
+        nonlocal varies
+        result = function(actor, message)
+        if inspect.isawaitable(result):
+            varies = True
+            return await result
+        if not varies:
+            table[type(message)] = (function, int(Kind.SYNC))
+        return result
+
+    return awaited

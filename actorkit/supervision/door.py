@@ -6,14 +6,9 @@ from typing import Any, TypeVar
 
 import attrs
 
-from actorkit.errors import (
-    ChildNotFound,
-    SpecError,
-    StartError,
-)
-from actorkit.kernel.exits import (
-    SHUTDOWN,
-)
+from actorkit.errors import ChildNotFound, SpecError, StartError
+from actorkit.kernel.call import check_unfenced
+from actorkit.kernel.exits import SHUTDOWN
 from actorkit.kernel.ref import Ref
 from actorkit.kernel.system import System
 from actorkit.supervision.requests import (
@@ -165,6 +160,7 @@ class SupervisorRef:
 
     async def stop(self, *, timeout: float | None = None) -> None:
         """Stop the children in reverse order, then the supervisor, and wait until all are gone."""
+        check_unfenced()
         self.ref._cell.interrupt(SHUTDOWN)  # noqa: SLF001 - a child that does not get ready is no reason to wait
         await self.ref.stop(SHUTDOWN, timeout=timeout)
 

@@ -5,7 +5,6 @@ Children have no order: they stop all at once, under one shared limit.
 
 from __future__ import annotations
 
-import random
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -13,6 +12,7 @@ import attrs
 from actorkit.errors import ChildNotFound, Refused, SpecError, StartError, StartIgnored
 from actorkit.kernel.actor import Actor, Props, on
 from actorkit.kernel.address import Address
+from actorkit.kernel.call import check_unfenced
 from actorkit.kernel.exits import SHUTDOWN, Exit, ExitReason, Failed, Killed, Shutdown, orderly
 from actorkit.kernel.message import Request, message
 from actorkit.kernel.ref import Ref
@@ -169,7 +169,7 @@ class DynamicSupervisor(Actor[DynamicMessage]):
     async def _restart(self, place: Place, *, first: bool) -> None:
         """Count a restart, then attempt it, now or later; or give up."""
         self.restarts, allowed = restart_allowed(self.restarts, self.flags, self.ctx.now())
-        delay = backoff_delay(self.flags.backoff, place.streak, random.random)
+        delay = backoff_delay(self.flags.backoff, place.streak, self.ctx.rng.random)
         if not allowed:
             self._give_up(place)
         elif first and delay == 0:
@@ -358,5 +358,6 @@ class DynamicRef(Generic[M]):
 
     async def stop(self, *, timeout: float | None = None) -> None:
         """Stop all children and the supervisor, and wait until they are gone."""
+        check_unfenced()
         self.ref._cell.interrupt(SHUTDOWN)  # noqa: SLF001 - a child that does not get ready is no reason to wait
         await self.ref.stop(SHUTDOWN, timeout=timeout)

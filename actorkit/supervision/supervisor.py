@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 from actorkit.errors import (
@@ -102,7 +101,7 @@ class Supervisor(Actor[SupervisorMessage]):
                 ChildTerminated(self.ctx.path, self._offender(child), signal.reason)
             )
         outcome = planning.died(
-            self.plan, child.id, orderly(signal.reason), self.ctx.now(), random.random
+            self.plan, child.id, orderly(signal.reason), self.ctx.now(), self.ctx.rng.random
         )
         await self._carry_out(outcome, child)
         self._close_idle_seats()
@@ -142,7 +141,9 @@ class Supervisor(Actor[SupervisorMessage]):
             except StartError:
                 if self.ctx.told_to_stop():
                     return
-                outcome = planning.start_failed(self.plan, each, self.ctx.now(), random.random)
+                outcome = planning.start_failed(
+                    self.plan, each, self.ctx.now(), self.ctx.rng.random
+                )
                 await self._carry_out(outcome, child)
                 return
 

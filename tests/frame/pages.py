@@ -4,7 +4,10 @@ An HTML comment on the line above a block marks it:
 
 - `<!-- fragment -->`: cannot stand alone, so it is only compiled;
 - `<!-- continues -->`: goes on where the page's previous Python block ended;
-- `<!-- output -->`: a text block holding what the Python block before it prints.
+- `<!-- test -->`: a module of tests, run by pytest;
+- `<!-- output -->`: a text block holding what the Python block before it prints; what pytest prints of a module of tests
+  has to contain these lines in this order, `...` standing for any others;
+- `<!-- fails -->`: the same, of tests that fail.
 """
 
 from __future__ import annotations
@@ -40,6 +43,8 @@ class Script:
     text: str
     fragment: bool
     output: str | None = None
+    tests: bool = False
+    fails: bool = False
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
@@ -72,11 +77,18 @@ def scripts_of(blocks: list[Block]) -> list[Script]:
             at = _last_running(scripts, block)
             scripts[at] = replace(scripts[at], text=f"{scripts[at].text}\n{block.text}")
         elif block.language == "python":
-            scripts.append(Script(block.page, block.line, block.text, block.mark == "fragment"))
-        elif block.mark == "output":
+            scripts.append(_script(block))
+        elif block.mark in ("output", "fails"):
             printed = (_last(scripts, block).output or "") + block.text
-            scripts[-1] = replace(scripts[-1], output=printed)
+            scripts[-1] = replace(scripts[-1], output=printed, fails=block.mark == "fails")
     return scripts
+
+
+def _script(block: Block) -> Script:
+    mark = block.mark
+    return Script(
+        block.page, block.line, block.text, fragment=mark == "fragment", tests=mark == "test"
+    )
 
 
 def _last_running(scripts: list[Script], block: Block) -> int:

@@ -31,6 +31,37 @@ def run_script(script: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def run_tests(module: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The finished run of a module of tests, as its reader would run it."""
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
+    return subprocess.run(
+        [*command, module.name],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=LIMIT,
+        check=False,
+    )
+
+
+def first_missing(shown: str, printed: str) -> str | None:
+    """The first line of ``shown`` that does not come where it should in ``printed``; ``...`` stands for any lines."""
+    rest = [line.rstrip() for line in printed.splitlines()]
+    anywhere = True
+    for line in (line.rstrip() for line in shown.splitlines() if line.strip()):
+        rest = [other for other in rest if other] if not anywhere else rest
+        if line.strip() == "...":
+            anywhere = True
+            continue
+        if line not in rest or (not anywhere and rest[0] != line):
+            return line
+        rest = rest[rest.index(line) + 1 :]
+        anywhere = False
+    return None
+
+
 def run_all(scripts: Iterable[Path], cwd: Path) -> Runs:
     """Every script's run, as many at a time as there are processors."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:

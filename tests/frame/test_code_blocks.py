@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.frame.pages import Block, Script, blocks_of, commands_of, pages_of, scripts_of
-from tests.frame.scripts import Runs, printed_by, run_all, selected
+from tests.frame.scripts import Runs, first_missing, printed_by, run_all, run_tests, selected
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = {page: blocks_of(page, text) for page, text in pages_of(ROOT).items()}
 SCRIPTS = [script for blocks in BLOCKS.values() for script in scripts_of(blocks)]
-PROGRAMS = [script for script in SCRIPTS if not script.fragment]
+PROGRAMS = [script for script in SCRIPTS if not script.fragment and not script.tests]
+MODULES = [script for script in SCRIPTS if script.tests]
 FRAGMENTS = [script for script in SCRIPTS if script.fragment]
 COMMANDS = [command for blocks in BLOCKS.values() for command in commands_of(blocks)]
 
@@ -48,6 +49,18 @@ def test_programs_run(program: Script, runs: Runs, folder: Path) -> None:
     printed = printed_by(runs[_file_of(program, folder)].result())
     if program.output is not None:
         assert printed == program.output.strip()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_modules_of_tests_end_as_shown(module: Script, folder: Path) -> None:
+    """Tests on a page pass, or fail in the way that the page shows."""
+    file = _file_of(module, folder)
+    file = file.with_name(f"test_{file.name}")
+    file.write_text(module.text, "utf-8")
+    done = run_tests(file, folder)
+    assert done.returncode == int(module.fails), f"{done.stdout}\n{done.stderr}"
+    missing = first_missing(module.output or "", done.stdout)
+    assert missing is None, f"the page shows {missing!r}, pytest printed\n{done.stdout}"
 
 
 @pytest.mark.parametrize("fragment", FRAGMENTS, ids=str)
@@ -136,6 +149,16 @@ def test_pages_are_read_as_written() -> None:
         Script("page.md", 24, "await ref.ask(1)\n", fragment=True),
     ]
     assert commands_of(blocks) == [("page.md:34", "make demo"), ("page.md:34", "actorkit demo")]
+
+
+def test_lines_are_looked_for_in_their_order() -> None:
+    """What a page shows of a long output must be there in the same order; `...` leaves lines out."""
+    printed = "a\n  b\n\nc\nd"
+    assert first_missing("a\n  b", printed) is None
+    assert first_missing("a\n...\nd", printed) is None
+    assert first_missing("a\nd", printed) == "d"
+    assert first_missing("d\n...\na", printed) == "a"
+    assert first_missing("b", printed) == "b"
 
 
 def test_a_mark_without_a_program_is_an_error() -> None:

@@ -263,3 +263,87 @@ async def test_a_ring_does_not_hide_in_a_web(system: ak.System) -> None:
 
     (found,) = await hub.do(fan_out)
     assert isinstance(found, ak.CircularAsk)
+
+
+def _keep(state: dict[str, Any]) -> dict[str, Any]:
+    return state
+
+
+INSPECTIONS = pytest.mark.parametrize(
+    "look",
+    [
+        lambda system, ref: system.state_of(ref, timeout=None),
+        lambda system, ref: system.replace_state(ref, _keep),
+    ],
+    ids=["state_of", "replace_state"],
+)
+Look = Callable[[ak.System, ak.Ref[object]], Awaitable[object]]
+
+
+@INSPECTIONS
+async def test_an_actor_cannot_wait_for_a_look_at_itself(system: ak.System, look: Look) -> None:
+    """An inspection waits for its turn, which a handler that waits for it never gives: refused at once."""
+    one = await puppet(system)
+
+    async def in_scope(_: object) -> Exception:
+        found: list[Exception] = []
+        with trio.CancelScope():
+            found.append(await failure_of(look(system, one.ref)))
+        return found[0]
+
+    for attempt in (lambda _: failure_of(look(system, one.ref)), in_scope):
+        found = await one.do(attempt)
+        assert isinstance(found, ak.CircularAsk)
+        assert found.chain == (one.ref.path, one.ref.path)
+    assert trio.current_time() == 0.0
+
+
+@INSPECTIONS
+async def test_a_ring_closed_by_an_inspection(system: ak.System, look: Look) -> None:
+    """Nor can it look at one who waits for it, however many stand between."""
+    one, between, last = [await puppet(system) for _ in range(3)]
+    found = await one.do(
+        lambda _: between.do(lambda _: last.do(lambda _: failure_of(look(system, one.ref))))
+    )
+    assert isinstance(found, ak.CircularAsk)
+    assert found.chain == tuple(p.ref.path for p in (last, one, between, last))
+
+
+@INSPECTIONS
+async def test_a_ring_closed_on_an_inspection(system: ak.System, look: Look) -> None:
+    """Asking somebody who waits for a look at the asker is the same ring."""
+    one, other = await puppet(system), await puppet(system)
+    seen: list[Exception] = []
+
+    async def ask_back(ctx: ak.Context[Any]) -> None:
+        await ctx.sleep(1)
+        seen.append(await failure_of(one.do(lambda _: "answered")))
+
+    other.cue(ask_back)
+    await settle()
+    await one.do(lambda _: look(system, other.ref))
+    assert isinstance(seen[0], ak.CircularAsk)
+    assert trio.current_time() == 1.0
+
+
+async def test_background_work_may_look_at_its_own_actor(system: ak.System) -> None:
+    """Nobody waits for background work, so its look at the actor closes no ring."""
+    one = await puppet(system)
+    seen: list[object] = []
+
+    async def work() -> None:
+        seen.append((await system.state_of(one.ref))["log"])
+
+    await one.do(lambda ctx: ctx.start_soon(work))
+    await settle()
+    assert seen == [one.log]
+
+
+async def test_a_wrong_time_limit_leaves_no_inspection(system: ak.System) -> None:
+    """An inspection that is refused where it was ordered changes nothing."""
+    one = await puppet(system)
+    with pytest.raises(ValueError, match="seconds"):
+        await system.replace_state(one.ref, lambda _: {"log": []}, timeout=-1)
+    one.ref.tell(Note("after"))
+    await settle()
+    assert one.log == [Note("after")]

@@ -232,6 +232,40 @@ async def test_timers_of_the_system(system: ak.System) -> None:
     assert lost(system, ak.DeadReason.NOT_DELIVERABLE) == [Note("to nobody"), Note("too late")]
 
 
+async def test_timers_that_the_systems_end_forestalls() -> None:
+    """What is not due when the system ends was sent and lost: a dead letter each, in order of deadline."""
+    async with open_checked_system() as system:
+        ref, log, ctx = await diary(system)
+        ctx.send_after(1, Note("an actor's own ends with it"))
+        system.send_after(7, ref, Note("second"))
+        system.send_after(math.inf, ref, Note("never"))
+        system.send_after(0.5, ref, Note("in time"))
+        system.send_after(6, ref, Note("called off")).cancel()
+        handle = system.send_after(5, ref, Note("first"))
+        await trio.sleep(0.5)
+        await settle()
+        sent = system.conservation().sent
+    assert log == [(0.5, "in time")]
+    assert lost(system) == [Note("first"), Note("second"), Note("never")]
+    assert system.dead_letters.counts == {ak.DeadReason.CLOSED: 3}
+    assert system.conservation().sent == sent + 3
+    assert handle.remaining is None
+    assert handle.cancel() is None
+
+
+async def test_a_timer_set_after_the_end() -> None:
+    """Whoever sets one too late gets a handle that has nothing left to do; the message is a dead letter at once."""
+    async with open_checked_system() as system:
+        ref, log, _ = await diary(system)
+        await system.shutdown()
+        handle = system.send_after(1, ref, Note("too late"))
+        assert handle.remaining is None
+    system.send_after(1, ref, Note("later still"))
+    assert log == []
+    assert lost(system, ak.DeadReason.CLOSED) == [Note("too late"), Note("later still")]
+    assert system.conservation().balanced
+
+
 # Sleep -------------------------------------------------------------------------------------------------------------
 
 

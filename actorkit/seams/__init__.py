@@ -1,0 +1,29 @@
+"""The five places where a node touches the world: time, chance, blocking work, the network, the disk.
+
+Each is a small protocol with the real part beside it. They are chosen when a system is opened, never patched, and nothing
+else in the package reads a clock, rolls dice, starts a thread, or opens a socket or a file. That is what lets a simulation
+run the very code that runs in production (the lesson of FoundationDB and TigerBeetle).
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from actorkit.seams.clock import Clock, SystemClock
+from actorkit.seams.entropy import Entropy, SystemEntropy
+from actorkit.seams.offload import Offload, ThreadOffload
+
+
+@attrs.frozen
+class Seams:
+    """What a system stands on; whatever is not given is the real thing.
+
+    Attributes:
+        clock: tells the time and the date.
+        entropy: rolls the dice.
+        offload: runs what would block.
+    """
+
+    clock: Clock = attrs.field(factory=SystemClock)
+    entropy: Entropy = attrs.field(factory=SystemEntropy)
+    offload: Offload = attrs.field(factory=ThreadOffload)

@@ -1,0 +1,106 @@
+"""Tests of actors: probes, virtual time, simulation, protocol properties.
+
+Everything public is exported here, and loaded when it is first used: what needs Hypothesis, which freezes trio's own
+scheduling when it is imported, stays away from tests that do not.
+
+    kit.py, probe.py   ordinary tests in virtual time: ``open_kit``, or the pytest fixture ``kit``
+    simulation/        one test, many schedules: ``@simulate``
+    protocol/          a protocol described once, tested five ways: ``Spec``; histories and what they must satisfy
+    disk.py, network.py, conformance/   a disk and a network in memory, with faults to order, and what any must pass
+    chart.py           what happened, drawn
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from actorkit.testing.chart import mermaid, text_chart
+    from actorkit.testing.clock import VirtualClock
+    from actorkit.testing.simulation.faults import (
+        Fault,
+        InjectedCrash,
+        crash_actor,
+        custom,
+        early_timer,
+        kill_actor,
+    )
+    from actorkit.testing.simulation.runner import Outcome
+    from actorkit.testing.simulation.search import (
+        IncompleteExploration,
+        NeverHappened,
+        PlanNoLongerMatches,
+    )
+    from actorkit.testing.simulation.sim import (
+        Deadlock,
+        NotConverged,
+        Sim,
+        Unbalanced,
+        UncontrolledNondeterminism,
+        Violated,
+    )
+    from actorkit.testing.simulation.simulate import SimulatedFunction, simulate
+    from actorkit.testing.trace import Trace
+
+_HOMES = {
+    "chart": ("mermaid", "text_chart"),
+    "clock": ("VirtualClock",),
+    "simulation.faults": (
+        "Fault",
+        "InjectedCrash",
+        "crash_actor",
+        "custom",
+        "early_timer",
+        "kill_actor",
+    ),
+    "simulation.runner": ("Outcome",),
+    "simulation.search": ("IncompleteExploration", "NeverHappened", "PlanNoLongerMatches"),
+    "simulation.sim": (
+        "Deadlock",
+        "NotConverged",
+        "Sim",
+        "Unbalanced",
+        "UncontrolledNondeterminism",
+        "Violated",
+    ),
+    "simulation.simulate": ("SimulatedFunction", "simulate"),
+    "trace": ("Trace",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Deadlock",
+    "Fault",
+    "IncompleteExploration",
+    "InjectedCrash",
+    "NeverHappened",
+    "NotConverged",
+    "Outcome",
+    "PlanNoLongerMatches",
+    "Sim",
+    "SimulatedFunction",
+    "Trace",
+    "Unbalanced",
+    "UncontrolledNondeterminism",
+    "Violated",
+    "VirtualClock",
+    "crash_actor",
+    "custom",
+    "early_timer",
+    "kill_actor",
+    "mermaid",
+    "simulate",
+    "text_chart",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'actorkit.testing' has no attribute {name!r}")
+    return getattr(import_module(f"actorkit.testing.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

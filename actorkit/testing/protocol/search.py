@@ -1,0 +1,263 @@
+"""The search for an order of operations that a sequential model accepts.
+
+It is that of Wing and Gong with the memory that Lowe added, in the manner of Porcupine: operations are placed one after
+the other, at each point only such as were called before the first one left returned; the last is undone when none fits;
+and the same set of placed operations is never looked at twice with the same state.
+
+Two more rules keep it short, and neither loses an order:
+
+- An operation of unknown outcome is tried after all others, need not be placed, and is placed only where that makes a
+  difference to the state, and to the state after the next operation: else it may as well be left out.
+- Of two operations with equal request and answer, the one called no later that returned no later goes first: in any
+  order in which it does not, the two can change places.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from actorkit.kernel.message import shortened
+from actorkit.testing.protocol.history import Answer, Operation
+
+S = TypeVar("S", bound=Hashable)
+Step: TypeAlias = Callable[[S, Any, Answer | None], tuple[bool, S]]
+"""A sequential model: ``step(state, request, answer)`` tells whether the request may be answered so in this state, and
+which state follows.
+
+The answer is ``Ok(reply)``, ``Refused(error)``, or None if nobody knows: then any answer would do, and the state that
+follows is the one in which the request was carried out. States are values: hashed, compared, never changed. Equal
+requests must mean the same to the model.
+"""
+
+_REFUSED = -1  # instead of a state: the model does not allow it
+_NOWHERE = -1  # instead of a state: there is none
+_NOBODY = -1  # instead of an operation: nobody has to go first
+
+_Config: TypeAlias = tuple[int, int, int, int]
+_Placing: TypeAlias = tuple[int, int, int, int, int, int, int]
+
+
+class _Moves(dict[int, int]):
+    """Which state follows which, for one kind of operation; the model is asked when it is looked up first."""
+
+    __slots__ = ("_ask", "_op")
+
+    def __init__(self, ask: Callable[[int, int], int], op: int) -> None:
+        super().__init__()
+        self._ask = ask
+        self._op = op
+
+    def __missing__(self, state: int) -> int:
+        reached = self[state] = self._ask(self._op, state)
+        return reached
+
+
+class Search(Generic[S]):
+    """One search for an order.
+
+    Operations are numbers: first the known ones by return, then the unknown ones by call. The set of those placed is
+    three ints: ``low``, the first known one that is not placed; the bits of ``window`` for those after it; the bits of
+    ``chosen`` for the unknown ones. With few clients all three stay small. States are numbers as well, so the model is
+    asked once for each kind of operation and state, and each state is hashed once.
+
+    Args:
+        operations: what to put in order; none of them may have failed.
+        step: the sequential model.
+        initial: its first state.
+    """
+
+    def __init__(self, operations: Iterable[Operation], step: Step[S], initial: S) -> None:
+        by_call = sorted(operations, key=_call_of)
+        known = sorted((op for op in by_call if op.answer is not None), key=_return_of)
+        self._operations = [*known, *(op for op in by_call if op.answer is None)]
+        self._must = len(known)
+        self._step = step
+        self._states: list[S] = []
+        self._numbers: dict[S, int] = {}
+        self._initial = self._number(initial)
+        self._candidates, self._lost_before = _candidates(known, self._operations[self._must :])
+        self._moves, self._first = self._classes()
+        self.steps = 0
+        self._order: tuple[int, ...] = ()
+        self._furthest = self._most = -1
+        self._dead_ends: dict[int, None] = {}
+
+    def run(self, budget: int) -> bool | None:
+        """Search: True if there is an order, False if there is none, None if the budget ran out.
+
+        One loop that calls as little as it can, for this is where all the time goes.
+        """
+        if not self._must:
+            return True
+        must, first, moves = self._must, self._first, self._moves
+        candidates, lost_before = self._candidates, self._lost_before
+        placed = [False] * len(self._operations) + [True]  # the last is nobody
+        stack: list[_Placing] = []
+        seen: set[_Config] = set()
+        low = window = chosen = 0
+        state, turn, undone = self._initial, -1, _NOWHERE
+        for self.steps in range(1, budget + 1):
+            turn += 1
+            known = candidates[low]
+            if turn < len(known):
+                op = known[turn]
+            elif turn < len(known) + lost_before[low]:
+                op = must + turn - len(known)
+            else:
+                self._note(stack, low, window, state)
+                if not stack:
+                    return False
+                op, low, window, chosen, state, turn, undone = stack.pop()
+                placed[op] = False
+                continue
+            if placed[op] or not placed[first[op]]:
+                continue
+            reached = moves[op][state]
+            if reached == _REFUSED or (undone != _NOWHERE and moves[op][undone] == reached):
+                continue
+            config = _with(op, must, low, window, chosen, reached)
+            if config in seen:
+                continue
+            seen.add(config)
+            placed[op] = True
+            stack.append((op, low, window, chosen, state, turn, undone))
+            undone = state if op >= must else _NOWHERE
+            low, window, chosen, state = config
+            turn = -1
+            if low == must:
+                self._keep(stack)
+                return True
+        return None
+
+    def _classes(self) -> tuple[list[_Moves], list[int]]:
+        """Find equal operations: for each, the moves that it shares with them, and which of them goes before it."""
+        operations = self._operations
+        moves = [_Moves(self._move, number) for number in range(len(operations))]
+        first = [_NOBODY] * len(operations)
+        classes: dict[Hashable, list[tuple[float, int]]] = {}
+        for number in sorted(
+            range(len(operations)), key=lambda number: operations[number].called_at
+        ):
+            op = operations[number]
+            try:
+                earlier = classes.setdefault((type(op.request), op.request, op.answer), [])
+            except TypeError:  # not hashable: taken for unlike all others
+                continue
+            if earlier:
+                moves[number] = moves[earlier[0][1]]
+            mine = (_return_of(op), number)
+            place = bisect_left(earlier, mine)
+            if place:
+                first[number] = earlier[place - 1][1]
+            insort(earlier, mine)
+        return moves, first
+
+    def _move(self, op: int, state: int) -> int:
+        """Ask the model where an operation leads."""
+        operation, before = self._operations[op], self._states[state]
+        try:
+            allowed, after = self._step(before, operation.request, operation.answer)
+            reached = self._number(after) if allowed else _REFUSED
+        except Exception as error:
+            error.add_note(f"while the model judged {operation} in the state {shortened(before)}")
+            raise
+        return _REFUSED if op >= self._must and reached == state else reached
+
+    def _number(self, state: S) -> int:
+        try:
+            number = self._numbers.setdefault(state, len(self._states))
+        except TypeError:
+            raise TypeError(
+                f"the model's state {shortened(state)} is not hashable; make states of tuples, "
+                "frozensets and frozen attrs classes, and return a new one from each step"
+            ) from None
+        if number == len(self._states):
+            _check_value(state)
+            self._states.append(state)
+        return number
+
+    def _note(self, stack: list[_Placing], low: int, window: int, state: int) -> None:
+        """Remember the dead ends that lie furthest, for the report."""
+        if low < self._furthest:
+            return
+        if low > self._furthest:
+            self._furthest, self._most = low, -1
+            self._dead_ends.clear()
+        self._dead_ends[state] = None
+        if window.bit_count() > self._most:
+            self._most = window.bit_count()
+            self._keep(stack)
+
+    def _keep(self, stack: Sequence[_Placing]) -> None:
+        self._order = tuple(placing[0] for placing in stack)
+
+    def order(self) -> tuple[Operation, ...]:
+        """The order that was found; if there is none, one of those that get furthest."""
+        return tuple(self._operations[number] for number in self._order)
+
+    def culprit(self) -> Operation:
+        """The first to return of those that no order gets past."""
+        return self._operations[self._furthest]
+
+    def unplaced(self) -> tuple[Operation, ...]:
+        """The known operations that could have come next where all orders end, by call."""
+        numbers = set(self._candidates[self._furthest]).difference(self._order)
+        return tuple(sorted((self._operations[number] for number in numbers), key=_call_of))
+
+    def states_there(self) -> tuple[S, ...]:
+        """The states in which the model can be there."""
+        return tuple(self._states[number] for number in self._dead_ends)
+
+
+def _check_value(state: object) -> None:
+    if (
+        type(state).__hash__ is object.__hash__
+        and state is not None
+        and not isinstance(state, type)
+    ):
+        raise TypeError(
+            f"the model's state {shortened(state)} is compared by identity, so no two states would ever be equal; "
+            f"make {type(state).__qualname__} a frozen attrs class"
+        )
+
+
+def _with(op: int, must: int, low: int, window: int, chosen: int, reached: int) -> _Config:
+    """The set of placed operations with one more, and the state then."""
+    if op >= must:
+        return low, window, chosen | 1 << (op - must), reached
+    bits = window | 1 << (op - low)
+    ones = (bits ^ (bits + 1)).bit_length() - 1
+    return low + ones, bits >> ones, chosen, reached
+
+
+def _candidates(
+    known: Sequence[Operation], lost: Sequence[Operation]
+) -> tuple[list[list[int]], list[int]]:
+    """For each known operation those that may come next while it is the first left to return.
+
+    These are the known ones called before its return, except those that returned earlier; and, as a count, the unknown
+    ones called before it. Equal moments count as concurrent.
+    """
+    by_call = sorted(range(len(known)), key=lambda number: known[number].called_at)
+    lost_calls = [op.called_at for op in lost]
+    open_ones: dict[int, None] = {}  # in the order of their calls
+    candidates: list[list[int]] = []
+    called = 0
+    for number, op in enumerate(known):
+        while called < len(known) and known[by_call[called]].called_at <= _return_of(op):
+            open_ones[by_call[called]] = None
+            called += 1
+        candidates.append(list(open_ones))
+        del open_ones[number]
+    return candidates, [bisect_right(lost_calls, _return_of(op)) for op in known]
+
+
+def _call_of(op: Operation) -> int:
+    return op.called_at
+
+
+def _return_of(op: Operation) -> float:
+    return math.inf if op.returned_at is None else op.returned_at

@@ -1,0 +1,190 @@
+"""Writes down what happens in a system: who sends what to whom, who handles it, who dies of what.
+
+References of a recorded system note what is sent through them; the stepped dispatcher notes what is handled; the kernel's
+own events tell of births and deaths. Messages are told apart by a number each.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+import trio
+
+from actorkit.kernel.call import Call
+from actorkit.kernel.cell import Cell
+from actorkit.kernel.events import DeadLetter, Started, Stopped
+from actorkit.kernel.exits import Crashed, Down, Exit, Failed, Killed
+from actorkit.kernel.items import Fired, Next
+from actorkit.kernel.message import AskOf
+from actorkit.kernel.ref import CountingRef, NamedRef
+from actorkit.kernel.runtime import Runtime
+from actorkit.kernel.stream import StreamCall
+from actorkit.kernel.wait import CURRENT, Work
+from actorkit.testing.trace import Answered, Began, Ended, Handled, Lost, Notice, Sent, Trace
+
+M_contra = TypeVar("M_contra", contravariant=True)
+R = TypeVar("R")
+
+OUTSIDE = "test"
+
+TASK_NAME: ContextVar[str | None] = ContextVar("actorkit_task_name", default=None)
+
+
+def name_of_task(task: trio.lowlevel.Task) -> str:
+    """What a trio task is called in traces: the actor it works for, or its own name."""
+    given = task.context.get(TASK_NAME)
+    if given is not None:
+        return given
+    owner = task.context.get(CURRENT)
+    plain = task.name.rpartition(".")[2]
+    if isinstance(owner, Work):
+        return f"{owner.cell.path} (background)"
+    if isinstance(owner, Cell):
+        return f"{owner.path} ({plain})"
+    above = task.parent_nursery
+    return OUTSIDE if above is None or above.parent_task.name == "<init>" else plain
+
+
+def whoever_speaks() -> str:
+    """The name of whose code runs at this moment."""
+    me = CURRENT.get()
+    if isinstance(me, Work):
+        return me.cell.path
+    if me is not None:
+        path: str = me.path
+        return path
+    try:
+        return name_of_task(trio.lowlevel.current_task())
+    except RuntimeError:  # between two tasks: a simulation's own doing
+        return OUTSIDE
+
+
+class Recorder:
+    """Turns what happens in one or more systems into a ``Trace``.
+
+    Args:
+        trace: where the events go.
+        step: tells the number of the step under way.
+    """
+
+    def __init__(self, trace: Trace, step: Callable[[], int] = lambda: 0) -> None:
+        self.trace = trace
+        self.step = step
+        self._next = 0
+        # What is on its way to whom, by the identity of the message, in the order it was sent.
+        self._under_way: dict[tuple[str, int], deque[tuple[int, object]]] = {}
+
+    def observe(self, runtime: Runtime) -> None:
+        """Listen to a system's events."""
+        runtime.events.subscribe(self._began, Started)
+        runtime.events.subscribe(self._ended, Stopped)
+        runtime.events.subscribe(self._lost, DeadLetter)
+
+    def sent(self, sender: str, cell: Cell, message: object, *, asked: bool) -> int:
+        """A message is on its way; returns its number."""
+        self._next += 1
+        number = self._next
+        self._under_way.setdefault((cell.path, id(message)), deque()).append((number, message))
+        self.trace.append(Sent(self.step(), self._now(), number, sender, cell.path, message, asked))
+        return number
+
+    def handled(self, cell: Cell, item: Any) -> None:
+        """An actor is about to take an item from its mailbox."""
+        item = getattr(item, "notice", item)
+        if isinstance(item, (Down, Exit)):
+            about = item.ref.path if item.ref is not None else "somebody"
+            self.trace.append(Notice(self.step(), self._now(), cell.path, about, str(item.reason)))
+            return
+        kind = type(item)
+        if kind is Fired or kind is Next:
+            sender = "clock" if kind is Fired else cell.path
+            number: int | None = self.sent(sender, cell, item.message, asked=False)
+            self._take(cell.path, item.message)
+        else:
+            message = item.message if kind in (Call, StreamCall) else item
+            number = self._take(cell.path, message)
+        if number is not None:
+            self.trace.append(Handled(self.step(), self._now(), number, cell.path))
+
+    def answered(self, number: int, cell: Cell, receiver: str, reply: object, failed: bool) -> None:
+        """Whoever asked knows what came of it."""
+        self.trace.append(
+            Answered(self.step(), self._now(), number, cell.path, receiver, reply, failed)
+        )
+
+    def _take(self, path: str, message: object) -> int | None:
+        waiting = self._under_way.get((path, id(message)))
+        if not waiting:
+            return None
+        number, _ = waiting.popleft()
+        if not waiting:
+            del self._under_way[path, id(message)]
+        return number
+
+    def _now(self) -> float:
+        return trio.current_time()
+
+    def _began(self, event: Started) -> None:
+        self.trace.append(Began(self.step(), self._now(), event.path))
+
+    def _ended(self, event: Stopped) -> None:
+        crashed = isinstance(event.reason, (Crashed, Failed, Killed))
+        self.trace.append(Ended(self.step(), self._now(), event.path, str(event.reason), crashed))
+
+    def _lost(self, event: DeadLetter) -> None:
+        number = self._take(event.path, event.message)
+        self.trace.append(
+            Lost(self.step(), self._now(), number, event.path, event.message, str(event.reason))
+        )
+
+
+class RecordedRuntime(Runtime):
+    """A kernel whose references write down what is sent."""
+
+    recorder: Recorder
+
+
+class RecordingRef(CountingRef[M_contra]):
+    """A reference that writes down what is sent through it."""
+
+    __slots__ = ()
+
+    def tell(self, message: M_contra, /) -> None:
+        """Write down, and tell."""
+        cell = self._cell
+        _recorder(cell).sent(whoever_speaks(), cell, message, asked=False)
+        super().tell(message)
+
+    async def ask(self, message: AskOf[M_contra, R], /, *, timeout: float | None = 5.0) -> R:
+        """Write down, ask, and write down what came of it."""
+        cell = self._cell
+        recorder, me = _recorder(cell), whoever_speaks()
+        number = recorder.sent(me, cell, message, asked=True)
+        try:
+            reply = await super().ask(message, timeout=timeout)
+        except BaseException as error:
+            recorder.answered(number, cell, me, error, failed=True)
+            raise
+        recorder.answered(number, cell, me, reply, failed=False)
+        return reply
+
+    def _open_stream(self, call: StreamCall) -> None:
+        _recorder(call.owner).sent(whoever_speaks(), call.owner, call.message, asked=True)
+        super()._open_stream(call)
+
+
+class RecordingNamedRef(  # pyright: ignore[reportIncompatibleVariableOverride] - NamedRef's wins
+    NamedRef[M_contra], RecordingRef[M_contra]
+):
+    """A reference by name that writes down what is sent through it."""
+
+    __slots__ = ()
+
+
+def _recorder(cell: Cell) -> Recorder:
+    runtime = cell.runtime
+    assert isinstance(runtime, RecordedRuntime)
+    return runtime.recorder

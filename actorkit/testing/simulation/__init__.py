@@ -1,0 +1,1 @@
+"""Runs a test under many schedules, each of them chosen, none of them by chance."""

@@ -1,0 +1,118 @@
+"""What a simulation may do to a system besides choosing who goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from actorkit.kernel.cell import Cell, State
+from actorkit.kernel.exits import KILLED, Crashed
+from actorkit.testing.trio_internals import next_deadline
+
+if TYPE_CHECKING:
+    from actorkit.testing.simulation.sim import Sim
+
+
+class Fault(Protocol):
+    """One kind of harm."""
+
+    def strike(self, sim: Sim, arg: int, /) -> str | None:
+        """Do it, between two steps; ``arg``, from 0 up, chooses the victim if there are several.
+
+        Returns what was done, the same words in every run; None if there was nothing to do it to.
+        """
+        ...
+
+
+@attrs.frozen
+class InjectedCrash(Exception):
+    """The exception an actor dies of when a simulation crashes it."""
+
+    def __str__(self) -> str:
+        return "crashed by the simulation"
+
+
+@attrs.frozen
+class _KillActor:
+    match: str
+
+    def strike(self, sim: Sim, arg: int, /) -> str | None:
+        victim = _victim(sim, self.match, arg)
+        if victim is None:
+            return None
+        victim.doom(KILLED)
+        return f"kill {victim.path}"
+
+
+@attrs.frozen
+class _CrashActor:
+    match: str
+
+    def strike(self, sim: Sim, arg: int, /) -> str | None:
+        victim = _victim(sim, self.match, arg)
+        if victim is None:
+            return None
+        victim.doom(Crashed.of(InjectedCrash(), ""))
+        return f"crash {victim.path}"
+
+
+@attrs.frozen
+class _EarlyTimer:
+    def strike(self, sim: Sim, _: int, /) -> str | None:
+        wait = next_deadline() - sim.now()
+        if not (0 < wait < math.inf):
+            return None
+        sim.clock.jump(wait)
+        sim.rush()
+        return f"the clock runs ahead by {wait:g} s"
+
+
+@attrs.frozen
+class _Custom:
+    name: str
+    act: Callable[[Sim], object]
+
+    def strike(self, sim: Sim, _: int, /) -> str | None:
+        return None if self.act(sim) is False else self.name
+
+
+def kill_actor(match: str | None = None) -> Fault:
+    """Kill an actor: no hook runs, its state is gone.
+
+    Args:
+        match: a pattern for its path, such as ``"/bank/*"``; every supervised actor unless told otherwise.
+    """
+    return _KillActor(match or "")
+
+
+def crash_actor(match: str | None = None) -> Fault:
+    """Let an actor crash with an exception between two messages, or where its handler waits; see ``kill_actor``."""
+    return _CrashActor(match or "")
+
+
+def early_timer() -> Fault:
+    """Let the clock run ahead to the next deadline although others could still go on: a machine that is slow.
+
+    What was due goes first. Without it time-outs never race with messages, for virtual time stands still while anything can go on.
+    """
+    return _EarlyTimer()
+
+
+def custom(name: str, act: Callable[[Sim], object]) -> Fault:
+    """A fault of the test's own: ``act(sim)`` does it, and returns False if there was nothing to do."""
+    return _Custom(name, act)
+
+
+def _victim(sim: Sim, match: str, arg: int) -> Cell | None:
+    found = [cell for cell in sim.system.runtime.cells.values() if _may_die(cell, match)]
+    return found[arg % len(found)] if found else None
+
+
+def _may_die(cell: Cell, match: str) -> bool:
+    if not State.STARTING <= cell.state <= State.STOPPING or cell.doomed is not None:
+        return False
+    return fnmatchcase(cell.path, match) if match else cell.seat is not None

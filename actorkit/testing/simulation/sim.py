@@ -1,0 +1,263 @@
+"""What the body of a simulated test holds: its system, its clients, its claims about what must hold."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import copy_context
+from random import Random
+from typing import Any, ParamSpec, TypeVar, overload
+
+import trio
+
+from actorkit.errors import ActorkitError
+from actorkit.kernel.actor import Actor, Props, props
+from actorkit.kernel.cell import Cell, State
+from actorkit.kernel.inspection import state_of
+from actorkit.kernel.ref import Ref
+from actorkit.kernel.registry import Key
+from actorkit.kernel.system import Startable, System
+from actorkit.kernel.wait import Wait
+from actorkit.testing.clock import VirtualClock
+from actorkit.testing.recording import TASK_NAME
+from actorkit.testing.trace import FaultApplied, Noted, Trace
+
+M = TypeVar("M")
+H = TypeVar("H")
+P = ParamSpec("P")
+
+
+class Violated(AssertionError):
+    """Something that must always hold did not."""
+
+
+class NotConverged(AssertionError):
+    """With no more faults, and everybody getting a turn, the system did not come to rest."""
+
+
+class Deadlock(AssertionError):
+    """Nothing can go on and no timer is set: everybody waits for ever."""
+
+
+class Unbalanced(AssertionError):
+    """A message vanished: neither handled, nor waiting, nor a dead letter."""
+
+
+class Sim:
+    """One run of a simulated test.
+
+    Attributes:
+        system: the actor system under test.
+        clock: its virtual clock.
+        trace: what happened so far; None in runs that are not recorded.
+    """
+
+    system: System
+
+    def __init__(self, clock: VirtualClock, trace: Trace | None, step: Callable[[], int]) -> None:
+        self.clock = clock
+        self.trace = trace
+        self.failure: BaseException | None = None
+        self.seen: Counter[str] = Counter()
+        self.step = step
+        self.calm: Callable[[], None] = lambda: None
+        self.rush: Callable[[], None] = lambda: None
+        self.scope = trio.CancelScope()
+        self._invariants: list[tuple[str, Callable[[], object]]] = []
+
+    # Actors and clients -------------------------------------------------------------------------------------------
+
+    @overload
+    async def spawn(self, actor: Props[M], /, *, name: str | Key[M] | None = None) -> Ref[M]: ...
+    @overload
+    async def spawn(
+        self, actor: Callable[P, Actor[M]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Ref[M]: ...
+    async def spawn(self, actor: Any, /, *args: Any, **kwargs: Any) -> Ref[Any]:
+        """Start an actor: ``spawn(Account, owner="ann")``, or ``spawn(props(Account, owner="ann"), name="ann")``."""
+        if isinstance(actor, Props):
+            return await self.system.spawn(actor, *args, **kwargs)
+        return await self.system.spawn(props(actor, *args, **kwargs))
+
+    async def start(self, tree: Startable[H], /, *, name: str | None = None) -> H:
+        """Start a supervision tree and return its handle."""
+        return await self.system.start(tree, name=name)
+
+    async def each(
+        self, count: int, function: Callable[[int], Awaitable[object]], /, *, name: str = "client"
+    ) -> None:
+        """Run ``function(0)`` to ``function(count - 1)`` side by side, as "client 1", "client 2" and so on."""
+        async with trio.open_nursery() as nursery:
+            for i in range(count):
+                _start(nursery, f"{name} {i + 1}", function, i)
+
+    async def together(self, *functions: Callable[[], Awaitable[object]]) -> None:
+        """Run several functions side by side, each named after itself, and wait for all."""
+        async with trio.open_nursery() as nursery:
+            for function in functions:
+                _start(nursery, getattr(function, "__name__", "client"), function)
+
+    def state(self, ref: Ref[Any], /) -> dict[str, Any]:
+        """An actor's attributes at this moment, even in the midst of a handler: for ``always``. Look, do not touch."""
+        cell = ref._cell
+        return dict(state_of(cell)) if cell.actor is not None else {}
+
+    @property
+    def rng(self) -> Random:
+        """Chance for the test itself, the same in every run of the same simulation."""
+        return self.system.runtime.seams.entropy.rng
+
+    # Claims -------------------------------------------------------------------------------------------------------
+
+    def always(self, holds: Callable[[], object], claim: str) -> None:
+        """From now on ``holds()`` is true after every step, or the run fails with the claim."""
+        self._invariants.append((claim, holds))
+
+    def sometimes(self, claim: str, holds: object = True) -> None:
+        """In at least one of all runs this point is reached with ``holds`` true, or the simulation as a whole fails."""
+        self.seen[claim] += bool(holds)
+
+    def note(self, text: str) -> None:
+        """Write a line into the chart."""
+        if self.trace is not None:
+            self.trace.append(Noted(self.step(), self.now(), text))
+
+    # Time ---------------------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Virtual seconds since the run began."""
+        return self.clock.current_time()
+
+    async def settle(self) -> None:
+        """Wait until nothing can go on before the clock moves."""
+        await self.clock.settle()
+
+    async def advance(self, seconds: float) -> None:
+        """Let virtual time pass, with everything that falls due in it, in order."""
+        await trio.sleep(seconds)
+        await self.clock.settle()
+
+    def heal(self) -> None:
+        """From now on: no faults, and whoever has waited longest goes on."""
+        self.calm()
+
+    async def eventually(
+        self, holds: Callable[[], object], claim: str, *, within: float = 60.0
+    ) -> None:
+        """Heal, then wait until ``holds()`` is true, at most ``within`` virtual seconds.
+
+        Raises:
+            NotConverged: it never was.
+        """
+        self.heal()
+        if not await self._wait_for(holds, within):
+            raise NotConverged(f"{claim}: not within {within:g} s without faults")
+
+    async def heal_and_settle(self, *, within: float = 60.0) -> None:
+        """Heal, then wait until all mail is handled and nobody is being started or stopped.
+
+        Every run ends with this.
+
+        Raises:
+            NotConverged: that took more than ``within`` virtual seconds; the message says who is busy.
+        """
+        self.heal()
+        if not await self._wait_for(lambda: not self._busy(), within):
+            raise NotConverged(
+                f"not at rest {within:g} s after the last fault: {', '.join(self._busy())}"
+            )
+
+    async def _wait_for(self, holds: Callable[[], object], within: float) -> bool:
+        until = self.now() + within
+        while True:
+            await self.clock.settle()
+            if holds():
+                return True
+            left = min(until, self._next_deadline()) - self.now()
+            if not left > 0:
+                return False
+            await trio.sleep(left)
+
+    def _next_deadline(self) -> float:
+        seconds = trio.lowlevel.current_statistics().seconds_to_next_deadline
+        return self.now() + seconds if seconds > 0 else math.inf
+
+    def _busy(self) -> list[str]:
+        return list(busy(self.system.runtime.all_cells()))
+
+    # For the runner and for faults --------------------------------------------------------------------------------
+
+    def fail(self, error: BaseException) -> None:
+        """End the run with this failure; the first one counts."""
+        if self.failure is None:
+            self.failure = error
+            self.heal()
+            self.scope.cancel()
+
+    def struck(self, what: str) -> None:
+        """Write down that a fault was done."""
+        if self.trace is not None:
+            self.trace.append(FaultApplied(self.step(), self.now(), what))
+
+    def check(self) -> None:
+        """See whether all that must hold does."""
+        if self.failure is not None:
+            return
+        for claim, holds in self._invariants:
+            try:
+                if not holds():
+                    self.fail(Violated(claim))
+            except Exception as error:  # noqa: BLE001 - the user's predicate; it ends the run, not trio
+                self.fail(error)
+
+    def stuck(self) -> None:
+        """Nothing can go on."""
+        cells = self.system.runtime.all_cells()
+        text = "; ".join(waits(cells)) or "no actor waits for another"
+        if isinstance(self.failure, Deadlock):
+            raise self.failure  # not even a cancelled test can go on: better a crash than a hang
+        self.failure = None
+        self.fail(
+            Deadlock(
+                f"nothing can go on and no timer is set: {text}. "
+                "The test itself waits for something that will never come"
+            )
+        )
+
+
+def _start(
+    nursery: trio.Nursery, name: str, function: Callable[..., Awaitable[object]], *args: Any
+) -> None:
+    context = copy_context()
+    context.run(TASK_NAME.set, name)
+    context.run(lambda: nursery.start_soon(function, *args))
+
+
+def busy(cells: Iterable[Cell]) -> Iterable[str]:
+    """Who has mail or is between two states, in words."""
+    for cell in cells:
+        mail = cell.mail_count()
+        if mail:
+            yield f"{cell.path} has {mail} message{'s' * (mail > 1)} waiting"
+        elif cell.state in (State.STARTING, State.STOPPING):
+            yield f"{cell.path} is {cell.state.name.lower()}"
+        elif isinstance(cell.waiting, Wait) and cell.waiting.target is not None:
+            yield f"{cell.path} waits for {cell.waiting.target.path}"
+
+
+def waits(cells: Iterable[Cell]) -> Iterable[str]:
+    """Who waits for whom, in words."""
+    for cell in cells:
+        waiting = cell.waiting if isinstance(cell.waiting, list) else [cell.waiting]
+        for wait in waiting:
+            if wait is not None and wait.target is not None:
+                yield f"{cell.path} waits for {wait.target.path}"
+        if cell.deferred:
+            yield f"{cell.path} owes {len(cell.deferred)} deferred repl{'ies' if len(cell.deferred) > 1 else 'y'}"
+        if cell.suspended:
+            yield f"{cell.path} is suspended"
+
+
+class UncontrolledNondeterminism(ActorkitError):
+    """The same plan gave two different runs: something decides that the simulation does not hold."""

@@ -1,0 +1,280 @@
+"""``@simulate``: turns an async test into one that runs under many schedules."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
+
+import attrs
+
+from actorkit.testing.simulation.faults import Fault
+from actorkit.testing.simulation.report import Found
+from actorkit.testing.simulation.runner import Outcome, Simulation, prepared
+from actorkit.testing.simulation.search import (
+    NeverHappened,
+    Search,
+    draw_schedules,
+    fresh_seed,
+    replayed,
+    try_all,
+)
+from actorkit.testing.simulation.sim import Sim
+from actorkit.testing.simulation.strategies import Fifo, Name
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+REPLAY = "ACTORKIT_REPLAY"
+
+StrategyName = Name | Literal["exhaustive"]
+_NAMES = (*get_args(Name), "exhaustive")
+
+
+@attrs.frozen
+class Options:
+    """What a simulated test is run with; see ``simulate``."""
+
+    strategy: StrategyName
+    examples: int
+    faults: tuple[Fault, ...]
+    seed: int | None
+    sometimes: tuple[str, ...]
+    given: Mapping[str, SearchStrategy[Any]]
+    within: float
+    max_steps: int
+    max_traces: int
+
+
+class SimulatedFunction(Protocol):
+    """What ``@simulate`` makes of an async test: a plain function that pytest collects."""
+
+    simulated: SimulatedTest
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """Run it under many schedules."""
+        ...
+
+    def replay(self, token: str, /, *args: Any, **data: Any) -> None:
+        """Run one plan again, from its token, with the same values for the test's other arguments."""
+        ...
+
+    def run_once(self, *args: Any, plan: str | None = None, **data: Any) -> Outcome:
+        """Run it once, recorded: undisturbed, or by a token."""
+        ...
+
+
+class SimulatedTest:
+    """An async test that runs under many schedules when it is called. pytest calls it like any other test.
+
+    Attributes:
+        last: the ``Search`` of the last call: how many runs there were.
+        found: the failing run that the last call found, if any.
+        exploration: what the last exhaustive search saw: ``str()`` says "complete: 90 traces".
+    """
+
+    def __init__(self, function: Callable[..., Awaitable[object]], options: Options) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._options = options
+        self.last = Search()
+        self.found: Found | None = None
+        self.exploration: object = None
+
+    @property
+    def where(self) -> str:
+        """How pytest calls this test: ``tests/test_bank.py::test_transfer``."""
+        code = inspect.unwrap(self._function).__code__
+        path = Path(code.co_filename)
+        here = Path.cwd()
+        shown = path.relative_to(here) if path.is_relative_to(here) else path
+        return f"{shown.as_posix()}::{self._function.__qualname__.replace('.', '::')}"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """Run it.
+
+        Raises:
+            AssertionError: or whatever a run failed with; a note says how to see it again.
+            NeverHappened: what must sometimes happen did not, in any run.
+            UncontrolledNondeterminism: the same plan gave two different runs.
+        """
+        prepared()
+        token = _replay_token()
+        if token is not None:
+            self.replay(token, *args, **kwargs)
+            return
+        self.last = Search()
+        self.found = self._look(args, kwargs)
+        if self.found is not None:
+            raise self._told(self.found)
+        self._check_sometimes()
+
+    def replay(self, token: str, *args: Any, **data: Any) -> None:
+        """Run one plan again, from its token, with the same values for the test's other arguments.
+
+        Raises:
+            ValueError: it is no token.
+            PlanNoLongerMatches: the code has changed since, and this run did not fail.
+        """
+        prepared()
+        outcome = replayed(self._simulation(args, data), token)
+        if outcome.failure is not None:
+            raise self._told(Found(outcome, "a replay", 1, 0, data))
+
+    def run_once(self, *args: Any, plan: str | None = None, **data: Any) -> Outcome:
+        """Run it once, recorded: undisturbed, or by a token. The outcome has the trace, and the failure if it failed."""
+        prepared()
+        simulation = self._simulation(args, data)
+        return replayed(simulation, plan) if plan else simulation.run(Fifo(), record=True)
+
+    def _look(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Found | None:
+        options = self._options
+
+        def simulation_for(values: Mapping[str, Any]) -> Simulation:
+            return self._simulation(args, {**kwargs, **values})
+
+        if options.strategy == "exhaustive":
+            self.exploration, found = try_all(
+                simulation_for({}), self.last, max_traces=options.max_traces
+            )
+            return found
+        if options.strategy == "delay" or options.given:
+            from actorkit.testing.simulation.drawn import DrawnRuns  # noqa: PLC0415 - brings Hypothesis
+
+            drawn = DrawnRuns(simulation_for, self.last, options.strategy, options.given)
+            return drawn.look(self.where, examples=options.examples, seed=options.seed)
+        return draw_schedules(
+            simulation_for({}),
+            self.last,
+            strategy=options.strategy,
+            examples=options.examples,
+            seed=fresh_seed() if options.seed is None else options.seed,
+        )
+
+    def _simulation(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Simulation:
+        options = self._options
+
+        def body(sim: Sim) -> Awaitable[object]:
+            return self._function(*args, sim, **kwargs)
+
+        return Simulation(
+            body, options.faults, options.seed or 0, options.within, options.max_steps
+        )
+
+    def _told(self, found: Found) -> BaseException:
+        failure = found.outcome.failure
+        assert failure is not None
+        failure.add_note(found.text(self.where))
+        return failure
+
+    def _check_sometimes(self) -> None:
+        seen = self.last.seen
+        never = [claim for claim in (*self._options.sometimes, *seen) if not seen[claim]]
+        if never:
+            claims = ", ".join(repr(claim) for claim in dict.fromkeys(never))
+            raise NeverHappened(
+                f"in {self.last.runs:,} runs it never happened: {claims}. "
+                "More examples, other faults, or a claim that cannot come true"
+            )
+
+
+def simulate(
+    *,
+    strategy: StrategyName = "delay",
+    examples: int = 100,
+    faults: Iterable[Fault] = (),
+    seed: int | None = None,
+    sometimes: Iterable[str] = (),
+    given: Mapping[str, SearchStrategy[Any]] | None = None,
+    within: float = 60.0,
+    max_steps: int = 20_000,
+    max_traces: int = 5_000,
+) -> Callable[[Callable[..., Awaitable[object]]], SimulatedFunction]:
+    """Run an async test, ``async def test_bank(sim: Sim)``, under many schedules, each of them chosen.
+
+    In every run all actors, clients, timers and background tasks go on one step at a time, in an order that a strategy
+    picks; virtual time costs nothing. Each run ends with a phase without faults in which the system must come to rest, and
+    with books that must balance. A failure is repeated twice, made small, and told with a chart and a token to replay it.
+
+    Args:
+        strategy: "delay" disturbs the natural order in a few places, drawn by Hypothesis, and shrinks best. "random",
+            "sticky" and "pct" draw whole schedules from a seed, "portfolio" takes them in turn. "exhaustive" tries every
+            order that can make a difference: for a handful of actors and messages, without faults.
+        examples: how many runs.
+        faults: what may be done to the system, such as ``kill_actor()``.
+        seed: makes the search the same each time; otherwise it differs, and Hypothesis remembers what failed.
+        sometimes: claims that ``sim.sometimes`` must make true in at least one run, even if it is never reached.
+        given: Hypothesis strategies for other arguments of the test, by name.
+        within: virtual seconds the system may take to come to rest.
+        max_steps: steps after which a run counts as endless.
+        max_traces: for "exhaustive": how many interleavings to try at most.
+    """
+    _check(strategy, examples, given)
+    options = Options(
+        strategy,
+        examples,
+        tuple(faults),
+        seed,
+        tuple(sometimes),
+        dict(given or {}),
+        within,
+        max_steps,
+        max_traces,
+    )
+
+    def decorate(function: Callable[..., Awaitable[object]]) -> SimulatedFunction:
+        if not inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"@simulate decorates an async test, got {function!r}; write `async def`"
+            )
+        test = SimulatedTest(function, options)
+        return _as_function(test, function, options)
+
+    return decorate
+
+
+def _check(strategy: str, examples: int, given: object) -> None:
+    if strategy not in _NAMES:
+        raise ValueError(f"there is no strategy {strategy!r}; choose one of {', '.join(_NAMES)}")
+    if examples < 1:
+        raise ValueError(f"examples is a number of runs from 1 up, got {examples!r}")
+    if strategy == "exhaustive" and given:
+        raise ValueError(
+            "an exhaustive search is for one closed test; write its arguments into the test"
+        )
+
+
+def _as_function(
+    test: SimulatedTest, function: Callable[..., Awaitable[object]], options: Options
+) -> SimulatedFunction:
+    """A plain function, which is what pytest collects; its arguments besides ``sim`` and ``given`` are fixtures."""
+
+    def run(*args: Any, **kwargs: Any) -> None:
+        test(*args, **kwargs)
+
+    functools.update_wrapper(run, function)
+    del vars(run)["__wrapped__"]  # pytest would look through it and see a coroutine
+    signature = inspect.signature(function)
+    kept = [
+        p for p in _without_sim(list(signature.parameters.values())) if p.name not in options.given
+    ]
+    run.__signature__ = signature.replace(parameters=kept, return_annotation=None)  # type: ignore[attr-defined]
+    for name in ("replay", "run_once"):
+        setattr(run, name, getattr(test, name))
+    run.simulated = test  # type: ignore[attr-defined]
+    return cast("SimulatedFunction", run)
+
+
+def _without_sim(parameters: list[inspect.Parameter]) -> list[inspect.Parameter]:
+    at = 1 if parameters and parameters[0].name == "self" else 0
+    if len(parameters) <= at:
+        raise TypeError("a simulated test takes the simulation first: async def test(sim: Sim)")
+    return parameters[:at] + parameters[at + 1 :]
+
+
+def _replay_token() -> str | None:
+    """The plan that ``actorkit replay`` wants to see instead of a search."""
+    return os.environ.get(REPLAY) or None

@@ -1,0 +1,156 @@
+"""A dispatcher that handles one message a step, and may be told whose.
+
+The real one hands out batches for speed. This one runs the same cells, carriers and generators, but after every message it
+is somebody's turn to say what goes on next. Without a conductor that is whoever has waited longest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import trio
+
+from actorkit.kernel.cell import DEAD, Cell, State
+from actorkit.kernel.dispatcher import IDLE, MORE, Dispatcher
+from actorkit.kernel.runtime import Runtime
+from actorkit.kernel.system import System, open_runtime
+from actorkit.kernel.wait import PARK, Carrier
+from actorkit.seams import Seams
+from actorkit.testing.recording import (
+    RecordedRuntime,
+    Recorder,
+    RecordingNamedRef,
+    RecordingRef,
+)
+from actorkit.testing.trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Conductor(Protocol):
+    """Says who goes on next."""
+
+    def joined(self, dispatcher: SteppedDispatcher) -> None:
+        """A system was opened."""
+        ...
+
+    def became_ready(self, cell: Cell) -> None:
+        """An actor can go on."""
+        ...
+
+    def next_cell(self, dispatcher: SteppedDispatcher) -> Cell | None:
+        """Who goes on next, taken out of the run queue; None if it is one of trio's tasks."""
+        ...
+
+
+class SteppedDispatcher(Dispatcher):
+    """The run queue of a node under test: one message a step."""
+
+    __slots__ = ("_conductor", "_recorder", "pinned_cells")
+
+    def __init__(
+        self, runtime: Runtime, conductor: Conductor | None = None, recorder: Recorder | None = None
+    ) -> None:
+        super().__init__(runtime)
+        self._conductor = conductor
+        self._recorder = recorder
+        self.pinned_cells: dict[trio.lowlevel.Task, Cell] = {}
+        if conductor is not None:
+            conductor.joined(self)
+
+    @property
+    def runtime(self) -> Runtime:
+        """The kernel it serves."""
+        return self._runtime
+
+    def push(self, cell: Cell) -> None:
+        """Put a cell at the end of the run queue."""
+        if self._conductor is not None:
+            self._conductor.became_ready(cell)
+        super().push(cell)
+
+    def turn(self, carrier: Carrier) -> tuple[Cell, Any] | None:
+        """Step one cell after another, as the conductor says, until a task of trio's is to go on, or a cell waits on trio."""
+        ready = self.ready
+        while ready:
+            cell = ready.popleft() if self._conductor is None else self._conductor.next_cell(self)
+            if cell is None:
+                return None
+            cell.carrier = carrier
+            trap = self._step_once(cell)
+            self._runtime.clock.stamp()
+            if trap is MORE:
+                self.push(cell)
+            elif trap is DEAD:
+                self._runtime.release(cell)
+            elif trap is not IDLE and trap is not PARK:
+                return cell, trap
+            if self._conductor is None:
+                return None
+        return None
+
+    def _step_once(self, cell: Cell) -> Any:
+        """Let a cell handle one message; between messages it goes to rest at once if there is none."""
+        if self._recorder is not None and _takes_mail(cell):
+            self._recorder.handled(cell, cell.queue[0])
+        cell.batch = 1
+        self.running = cell
+        try:
+            trap = cell.run(cell.step, None)
+            while trap is MORE and not cell.queue and cell.doomed is None and not cell.pinned:
+                trap = cell.run(cell.step, None)
+        finally:
+            self.running = None
+            self.turns += 1
+        return trap
+
+    async def _pin(self, carrier: Carrier, cell: Cell, trap: Any) -> None:
+        task = carrier.task or trio.lowlevel.current_task()
+        self.pinned_cells[task] = cell
+        try:
+            await super()._pin(carrier, cell, trap)
+        finally:
+            self.pinned_cells.pop(task, None)
+
+
+def _takes_mail(cell: Cell) -> bool:
+    """Whether the next step takes an item from the mailbox, rather than going on with a handler."""
+    gen = cell.gen
+    return (
+        gen is not None
+        and bool(cell.queue)
+        and gen.gi_yieldfrom is None
+        and cell.ready
+        and cell.state is not State.DEAD
+    )
+
+
+@asynccontextmanager
+async def open_stepped_system(
+    name: str = "local",
+    *,
+    trace: Trace | None = None,
+    conductor: Conductor | None = None,
+    seams: Seams | None = None,
+    step: Callable[[], int] = lambda: 0,
+) -> AsyncGenerator[System, None]:
+    """Open a system that handles one message a step and keeps books; with a ``trace`` it also writes down what happens."""
+    recorder = Recorder(trace, step) if trace is not None else None
+
+    def dispatcher(runtime: Runtime) -> Dispatcher:
+        return SteppedDispatcher(runtime, conductor, recorder)
+
+    if recorder is None:
+        runtime = Runtime(name, seams or Seams(), audit=True, dispatcher=dispatcher)
+    else:
+        runtime = recorded = RecordedRuntime(
+            name, seams or Seams(), audit=True, dispatcher=dispatcher
+        )
+        recorded.recorder = recorder
+        recorded.ref_class, recorded.named_class = RecordingRef, RecordingNamedRef
+        recorder.observe(recorded)
+    async with open_runtime(runtime, logs=False, watchdog=None) as system:
+        yield system
