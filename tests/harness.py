@@ -1,8 +1,7 @@
-"""What tests of actors share: a system in virtual time that must balance its books, and a puppet.
+"""What the kernel's own tests share: a kit with the dispatcher that runs in production, and a puppet.
 
-``open_checked_system`` holds the conservation law and the rule that nothing is left behind; the fixture ``system`` of a
-test package is three lines on top of it. A ``Puppet`` is an actor that does on its own turn whatever the test tells it to
-do, and records in one list, in order, everything it receives.
+The laws are the kit's. A ``Puppet`` is an actor that does on its own turn whatever the test tells it to do, and records in
+one list, in order, everything it receives.
 """
 
 from __future__ import annotations
@@ -15,19 +14,22 @@ from typing import Any, TypeVar
 
 import attrs
 import pytest
-import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import wait_all_tasks_blocked
 
 import actorkit as ak
-from actorkit.kernel.wait import ZOMBIES
+from actorkit.testing import kit
+from actorkit.testing.checks import check_conserved, check_nothing_left
 
 T = TypeVar("T")
 
+assert_conserved = check_conserved
+assert_nothing_left = check_nothing_left
+
 
 def run_in_virtual_time(main: Callable[..., Awaitable[T]], **options: Any) -> T:
-    """As ``trio.run``, on a clock that jumps to the next deadline as soon as every task waits."""
-    options["clock"] = MockClock(autojump_threshold=0)
-    return trio.run(main, **options)
+    """The kit's, with the order of trio's tasks left to chance: the kernel must stand any."""
+    instruments = options.get("instruments", ())
+    return kit.run_in_virtual_time(main, seed=None, instruments=instruments)
 
 
 def in_virtual_time(items: Iterable[pytest.Item], directory: Path) -> None:
@@ -42,36 +44,14 @@ async def settle() -> None:
     await wait_all_tasks_blocked()
 
 
-# The law -----------------------------------------------------------------------------------------
-
-
 @asynccontextmanager
 async def open_checked_system(name: str = "local") -> AsyncGenerator[ak.System, None]:
-    """Open a system for one test; afterwards its books must balance and nothing may be left of it."""
-    assert not ZOMBIES, f"left by an earlier test: {ZOMBIES}"
-    async with ak.open_system(name, audit=True, logs=False, watchdog=None) as system:
-        yield system
-        await settle()
-        assert_conserved(system)
-    assert_conserved(system)
-    assert_nothing_left(system)
+    """Open a system for one test, as it runs in production; afterwards the kit's laws must hold of it.
 
-
-def assert_conserved(system: ak.System) -> None:
-    """Every message sent was handled, waits, or is a dead letter with a reason."""
-    books = system.conservation()
-    assert books.balanced, f"{books}; dead letters: {dict(system.dead_letters.counts)}"
-
-
-def assert_nothing_left(system: ak.System) -> None:
-    """After shutdown there is no cell, relation, name, timer or fenced code any more."""
-    runtime = system.runtime
-    assert not runtime.cells
-    assert not runtime.top
-    assert len(runtime.relations) == 0
-    assert not system.names()
-    assert len(runtime.clock.heap) == 0
-    assert not ZOMBIES, f"fenced code that never unwound: {ZOMBIES}"
+    Its books balance, nothing is left of it, and nobody waits for ever.
+    """
+    async with kit.open_kit(name, stepped=False) as opened:
+        yield opened.system
 
 
 def lost(system: ak.System, *reasons: ak.DeadReason) -> list[object]:

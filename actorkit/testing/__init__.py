@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actorkit.testing.chart import mermaid, text_chart
     from actorkit.testing.clock import VirtualClock
+    from actorkit.testing.failures import Deadlock, LeftBehind, Misdirected, Unbalanced, Unexpected
     from actorkit.testing.simulation.faults import (
         Fault,
         InjectedCrash,
@@ -33,10 +34,8 @@ if TYPE_CHECKING:
         PlanNoLongerMatches,
     )
     from actorkit.testing.simulation.sim import (
-        Deadlock,
         NotConverged,
         Sim,
-        Unbalanced,
         UncontrolledNondeterminism,
         Violated,
     )
@@ -56,11 +55,10 @@ _HOMES = {
     ),
     "simulation.runner": ("Outcome",),
     "simulation.search": ("IncompleteExploration", "NeverHappened", "PlanNoLongerMatches"),
+    "failures": ("Deadlock", "LeftBehind", "Misdirected", "Unbalanced", "Unexpected"),
     "simulation.sim": (
-        "Deadlock",
         "NotConverged",
         "Sim",
-        "Unbalanced",
         "UncontrolledNondeterminism",
         "Violated",
     ),
@@ -74,6 +72,8 @@ __all__ = [
     "Fault",
     "IncompleteExploration",
     "InjectedCrash",
+    "LeftBehind",
+    "Misdirected",
     "NeverHappened",
     "NotConverged",
     "Outcome",
@@ -83,6 +83,7 @@ __all__ = [
     "Trace",
     "Unbalanced",
     "UncontrolledNondeterminism",
+    "Unexpected",
     "Violated",
     "VirtualClock",
     "crash_actor",

@@ -26,6 +26,10 @@ class VirtualClock(trio.abc.Clock):
         start: the time it shows first, in seconds.
         on_deadlock: called, once each time, when nothing can go on and there is no deadline to jump to: everybody waits
             for ever. It should resume or cancel somebody. Without it the program hangs, as it would in real time.
+
+    Attributes:
+        on_outsider: called, once, instead of waiting when nothing can go on but a worker thread is busy or a socket is listened
+            to, with its name; for those who cannot have that.
     """
 
     def __init__(
@@ -33,6 +37,7 @@ class VirtualClock(trio.abc.Clock):
     ) -> None:
         self._now = start
         self.on_deadlock = on_deadlock
+        self.on_outsider: Callable[[str], object] | None = None
         self.jumps = 0
         self._settling: list[trio.lowlevel.Task] = []
 
@@ -57,6 +62,12 @@ class VirtualClock(trio.abc.Clock):
             return 0.0
         if somebody_waits_for_idle():
             return _REAL_WAIT
+        if self.on_outsider is not None:
+            outsider = _outsider()
+            if outsider:
+                report, self.on_outsider = self.on_outsider, None
+                report(outsider)
+                return 0.0
         if _threads_busy():
             return _REAL_WAIT
         if math.isinf(deadline):
@@ -98,6 +109,15 @@ class VirtualClock(trio.abc.Clock):
             self.on_deadlock()
             return 0.0
         return math.inf
+
+
+def _outsider() -> str:
+    """What the program waits for that is no part of it: a thread, a socket, in words; empty if nothing."""
+    if _threads_busy():
+        return "a worker thread"
+    waiting = trio.lowlevel.current_statistics().io_statistics
+    readers = getattr(waiting, "tasks_waiting_read", 0) - 1  # trio itself listens on one
+    return "a socket" if readers > 0 or getattr(waiting, "tasks_waiting_write", 0) else ""
 
 
 def _threads_busy() -> bool:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, ParamSpec, Self, TypeVar, TypeVarTuple, Unpack
 
 import trio
 from trio.abc import Instrument
+from trio.testing import wait_all_tasks_blocked
 
 from actorkit.kernel.actor import Actor, Props, props
 from actorkit.kernel.events import DeadLetter, DeadReason
@@ -227,7 +228,7 @@ class TestKit:
 
     async def settle(self) -> None:
         """Wait until nothing can go on before the clock moves; it does not move meanwhile."""
-        await self._clock.settle()
+        await wait_all_tasks_blocked()
 
     async def advance(self, seconds: float, /) -> None:
         """Let virtual time pass, deadline after deadline, and settle: what is due at the end has happened too."""

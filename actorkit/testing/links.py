@@ -103,8 +103,9 @@ class Link:
         self._parcels = deque(left)
 
     def stir(self) -> None:
-        """Something has changed: look again."""
-        self._stirred.unpark_all()
+        """Something has changed: look again, if there is anything to deliver."""
+        if self._parcels:
+            self._stirred.unpark_all()
 
     async def carry(self) -> None:
         """Deliver for ever."""

@@ -208,6 +208,11 @@ class Stepper:
 
     # Time --------------------------------------------------------------------------------------------------------
 
+    @property
+    def clock(self) -> VirtualClock:
+        """The clock of the world; it moves when a call waits, or when it is told to."""
+        return self._clock
+
     def now(self) -> float:
         """Virtual seconds since the beginning."""
         return self._clock.current_time()

@@ -35,7 +35,8 @@ class MemoryConnection(Connection):
         self, local: str, peer: str, *, out: Link, back: Link, window: int, segment: int
     ) -> None:
         self._local, self._peer = local, peer
-        self._out, self._back = out, back
+        self.out = out
+        self._back = back
         self._window, self._segment = window, segment
         self._host: Host = out.source
         self._other: MemoryConnection | None = None
@@ -48,7 +49,7 @@ class MemoryConnection(Connection):
         self._room = window
         self._owed = 0
         self._sending, self._receiving = _Gate("sends"), _Gate("receives")
-        self._waiting = trio.lowlevel.ParkingLot()
+        self._writers, self._readers = trio.lowlevel.ParkingLot(), trio.lowlevel.ParkingLot()
         self._host.ends[self] = None
 
     def __repr__(self) -> str:
@@ -70,7 +71,7 @@ class MemoryConnection(Connection):
         """Wait until the other side has answered."""
         try:
             while not self._is_open():
-                await self._waiting.park()
+                await self._writers.park()
         except trio.Cancelled:
             self.abort()
             raise
@@ -81,14 +82,20 @@ class MemoryConnection(Connection):
             self._peer,
             self._local,
             out=self._back,
-            back=self._out,
+            back=self.out,
             window=self._window,
             segment=self._segment,
         )
-        self._other, other._other = other, self
-        other._established = True
-        self._back.put(self._answered, other)
+        self._other = other  # it may be reset from now on, though nobody here has heard of it
+        other.join(self)
+        self._back.put(lambda: self.join(other), other)
         return other
+
+    def join(self, other: MemoryConnection) -> None:
+        """Be connected to the other end."""
+        self._other = other
+        self._established = True
+        self._writers.unpark_all()
 
     def refuse(self) -> None:
         """Let this end know that nobody listens."""
@@ -98,10 +105,6 @@ class MemoryConnection(Connection):
     def gave_up(self) -> bool:
         """Whether nobody waits for an answer any more."""
         return self._closed or self._failure is not None
-
-    def _answered(self) -> None:
-        self._established = True
-        self.wake()
 
     def _refused(self) -> None:
         self._fail(ConnectionRefusedError(errno.ECONNREFUSED, f"nobody listens at {self._peer}"))
@@ -118,11 +121,11 @@ class MemoryConnection(Connection):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of ``data``; waits while the window is full."""
         with self._sending:
-            if self._may_send():
+            if self._may_send() or not data:
                 await trio.lowlevel.checkpoint()
             with memoryview(data).cast("B") as rest:
                 sent = 0
-                while sent < len(rest) or not (self._may_send() or len(rest)):
+                while sent < len(rest):
                     await self._wait_for_room()
                     piece = bytes(rest[sent : sent + min(self._room, self._segment)])
                     self._send(piece)
@@ -142,7 +145,7 @@ class MemoryConnection(Connection):
             if self._may_receive():
                 await trio.lowlevel.checkpoint()
             while not self._may_receive():
-                await self._waiting.park()
+                await self._readers.park()
             data = bytes(self._received[:wanted])
             del self._received[:wanted]
             self._owed += len(data)
@@ -159,21 +162,25 @@ class MemoryConnection(Connection):
 
     async def aclose(self) -> None:
         """Close both directions; unread bytes turn it into an abort."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """As ``aclose``, at once; it is also what the system does for a process that was killed."""
         if self._received:
             self.abort()
         elif not self._closed:
             if self._failure is None and not self._ended:
                 self._end()
             self._vanish()
-        await trio.lowlevel.checkpoint()
 
     def abort(self) -> None:
         """Close at once and reset the connection."""
         if self._closed:
             return
-        self._out.purge(self)
+        self.out.purge(self)
         if self._failure is None and self._other is not None:
-            self._out.put(self._other.reset)
+            self.out.put(self._other.reset)
         self._vanish()
 
     # What happens to it -------------------------------------------------------------------------------------------
@@ -185,33 +192,35 @@ class MemoryConnection(Connection):
 
     def vanish(self) -> None:
         """The machine loses its power: this end is gone, and tells nobody."""
-        self._out.purge(self)
+        self.out.purge(self)
         self._vanish()
 
     def settle(self) -> None:
         """Tell the other end of the room that has become free, if anything gets through."""
-        if self._owed and not self._out.blocked and self._other is not None:
+        if self._owed and not self.out.blocked and self._other is not None:
             freed, self._owed = self._owed, 0
             self._other.gain(freed)
 
     def gain(self, room: int) -> None:
         """The other end has read something."""
         self._room += room
-        self.wake()
+        self._writers.unpark_all()
 
     def wake(self) -> None:
-        """Let whoever waits here look again."""
-        self._waiting.unpark_all()
+        """Let whoever waits to receive look again."""
+        self._readers.unpark_all()
 
-    def _arrive(self, data: bytes) -> None:
+    def arrive(self, data: bytes) -> None:
+        """Bytes have come; a closed end answers them with a reset."""
         if self._closed:
             if self._other is not None:
-                self._out.put(self._other.reset)
+                self.out.put(self._other.reset)
         elif self._failure is None:
             self._received += data
             self.wake()
 
-    def _peer_has_ended(self) -> None:
+    def hear_end(self) -> None:
+        """The peer will send no more."""
         self._peer_ended = True
         self.wake()
 
@@ -221,24 +230,26 @@ class MemoryConnection(Connection):
         other = self._other
         assert other is not None, "an established connection has two ends"
         self._room -= len(data)
-        self._out.put(lambda: other._arrive(data), self)
+        self.out.put(lambda: other.arrive(data), self)
 
     def _end(self) -> None:
         self._ended = True
         if self._other is not None:
-            self._out.put(self._other._peer_has_ended, self)
+            self.out.put(self._other.hear_end, self)
 
     def _vanish(self) -> None:
         self._closed = True
         self._received.clear()
         self._host.ends.pop(self, None)
-        self.wake()
+        self._readers.unpark_all()
+        self._writers.unpark_all()
 
     def _fail(self, failure: OSError) -> None:
         self._failure = failure
         self._received.clear()
         self._host.ends.pop(self, None)
-        self.wake()
+        self._readers.unpark_all()
+        self._writers.unpark_all()
 
     def _check(self) -> None:
         if self._closed:
@@ -260,7 +271,7 @@ class MemoryConnection(Connection):
 
     async def _wait_for_room(self) -> None:
         while not self._may_send():
-            await self._waiting.park()
+            await self._writers.park()
 
 
 class MemoryListener(Listener):
@@ -302,15 +313,19 @@ class MemoryListener(Listener):
 
     def close(self) -> None:
         """Stop listening, at once."""
-        if self._closed:
-            return
-        self._closed = True
-        del self._host.listeners[self._port]
-        for connection in self._arrived:
-            connection.abort()
-        for dialler in self._knocking:
-            dialler.refuse()
-        self.wake()
+        if not self._closed:
+            self._closed = True
+            del self._host.listeners[self._port]
+            for connection in self._arrived:
+                connection.abort()
+            for dialler in self._knocking:
+                dialler.refuse()
+            self.wake()
+
+    def vanish(self) -> None:
+        """The machine loses its power: diallers hear of it when it is back."""
+        self._arrived.clear()
+        self.close()
 
     def knock(self, dialler: MemoryConnection) -> None:
         """Somebody wants to connect."""

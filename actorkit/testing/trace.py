@@ -247,14 +247,20 @@ class Trace:
         events: what it starts with.
     """
 
-    __slots__ = ("_events",)
+    __slots__ = ("_events", "_sealed")
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self._events: list[Event] = list(events)
+        self._sealed = False
 
     def append(self, event: Event) -> None:
         """Add what has just happened."""
-        self._events.append(event)
+        if not self._sealed:
+            self._events.append(event)
+
+    def seal(self) -> None:
+        """Add nothing any more: what comes after a failure is only its clean-up."""
+        self._sealed = True
 
     def of(self, kind: type[E]) -> tuple[E, ...]:
         """The events of one kind, in order."""

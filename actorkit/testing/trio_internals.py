@@ -6,11 +6,12 @@ when it is told to be deterministic. Whoever holds that source holds every choic
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import trio
+from trio import _threads
 from trio._core import _run
 
 from actorkit.errors import ActorkitError
@@ -67,6 +68,16 @@ def runnable() -> Any:
     return _run.GLOBAL_RUN_CONTEXT.runner.runq
 
 
+def by_age(tasks: Iterable[Any]) -> list[Any]:
+    """Tasks in the order in which they were made: trio keeps those of a cancelled scope in sets."""
+    return sorted(tasks, key=_age)
+
+
+def _age(task: Any) -> int:
+    age: int = task._counter
+    return age
+
+
 def somebody_waits_for_idle() -> bool:
     """Whether a task is in ``trio.testing.wait_all_tasks_blocked``: it comes before any jump of a clock."""
     try:
@@ -88,6 +99,34 @@ class _Youngest:
         if len(batch) > 1:
             put_off(batch[:-1])
             del batch[:-1]
+
+
+class _NoThreads:
+    """Stands where trio keeps the limiter that every worker thread has to pass."""
+
+    total_tokens = 1
+    borrowed_tokens = 0
+
+    def __init__(self, refuse: Callable[[], BaseException]) -> None:
+        self._refuse = refuse
+
+    async def acquire_on_behalf_of(self, _: object) -> None:
+        """Nobody passes."""
+        raise self._refuse()
+
+
+@contextmanager
+def without_threads(refuse: Callable[[], BaseException]) -> Iterator[None]:
+    """Inside a trio run: let every attempt to start a worker thread raise what ``refuse`` returns."""
+    local = getattr(_threads, "_limiter_local", None)
+    if local is None:  # another trio: threads are noticed when the run waits for one
+        yield
+        return
+    token = local.set(_NoThreads(refuse))
+    try:
+        yield
+    finally:
+        local.reset(token)
 
 
 def check_supported() -> None:

@@ -322,5 +322,5 @@ async def test_a_function_that_is_marked_as_async(system: ak.System) -> None:
     marked = getattr(inspect, "markcoroutinefunction")(plain)  # noqa: B009 - 3.11 has none
     cls = type("Marked", (ak.Actor,), {"count": ak.on(Count)(marked)})
     assert cls.__actorkit_table__[Count] == (plain, Kind.ASYNC)  # type: ignore[attr-defined]
-    ref: ak.Ref[Any] = await system.spawn(ak.props(cls))  # type: ignore[arg-type]
+    ref: ak.Ref[Any] = await system.spawn(ak.props(cls))
     assert await ref.ask(Count(5)) == 5

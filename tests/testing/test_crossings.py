@@ -149,6 +149,23 @@ def test_an_arrow_may_stand_where_its_message_was_sent() -> None:
     assert (one.sent, one.arrived, one.drawn) == (0, 2, 0)
 
 
+def test_of_two_messages_that_cross_one_has_two_ends() -> None:
+    """Two who send to each other before they handle what they are sent cannot both be told by one arrow."""
+    story = Story()
+    there = story.tell("/bank", "/audit", Read())
+    back = story.tell("/audit", "/bank", Read())
+    story.handle(there, back)
+    assert _whole(story) == [there]
+
+
+def test_a_message_that_outlives_its_receiver_has_two_ends() -> None:
+    """Sent to one incarnation and handled by the next: the death in between must be seen in between."""
+    story = Story()
+    kept = story.tell("client 1", "/bank", Write(1))
+    story.add(Ended, "/bank", "killed", True).add(Began, "/bank").handle(kept)
+    assert _whole(story) == []
+
+
 def test_what_the_plan_chose_is_drawn_where_it_was_chosen() -> None:
     """A message sent at a reordered step stands below the line that says so, even if it waits."""
     story = Story()

@@ -74,7 +74,9 @@ class Streaming(Protocol[M, T]):
 
     def __call__(
         self, method: Callable[[Owner, S, M], Step[tuple[T, ...], S]], /
-    ) -> Callable[[Owner, S, M], Step[tuple[T, ...], S]]: ...
+    ) -> Callable[[Owner, S, M], Step[tuple[T, ...], S]]:
+        """Mark a method."""
+        ...
 
 
 class Telling(Protocol[M]):

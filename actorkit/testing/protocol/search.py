@@ -6,8 +6,8 @@ and the same set of placed operations is never looked at twice with the same sta
 
 Two more rules keep it short, and neither loses an order:
 
-- An operation of unknown outcome is tried after all others, need not be placed, and is placed only where that makes a
-  difference to the state, and to the state after the next operation: else it may as well be left out.
+- An operation of unknown outcome is tried after all others and need not be placed. Where two searches differ only in
+  that one has placed more of these than the other, it is dropped: whatever it may still do, the other may, too.
 - Of two operations with equal request and answer, the one called no later that returned no later goes first: in any
   order in which it does not, the two can change places.
 """
@@ -36,8 +36,12 @@ _REFUSED = -1  # instead of a state: the model does not allow it
 _NOWHERE = -1  # instead of a state: there is none
 _NOBODY = -1  # instead of an operation: nobody has to go first
 
-_Config: TypeAlias = tuple[int, int, int, int]
+_Config: TypeAlias = tuple[int, int, int]
 _Placing: TypeAlias = tuple[int, int, int, int, int, int, int]
+
+_Merit: TypeAlias = tuple[int, int, int]
+"""What makes a dead end tell more than another: the returns it got past, known operations placed beyond them, and how
+few unknown ones it needed."""
 
 
 class _Moves(dict[int, int]):
@@ -78,11 +82,11 @@ class Search(Generic[S]):
         self._states: list[S] = []
         self._numbers: dict[S, int] = {}
         self._initial = self._number(initial)
-        self._candidates, self._lost_before = _candidates(known, self._operations[self._must :])
+        self._candidates, self._ends = _candidates(known, self._operations[self._must :])
         self._moves, self._first = self._classes()
         self.steps = 0
         self._order: tuple[int, ...] = ()
-        self._furthest = self._most = -1
+        self._best: _Merit = (-1, 0, 0)
         self._dead_ends: dict[int, None] = {}
 
     def run(self, budget: int) -> bool | None:
@@ -93,21 +97,18 @@ class Search(Generic[S]):
         if not self._must:
             return True
         must, first, moves = self._must, self._first, self._moves
-        candidates, lost_before = self._candidates, self._lost_before
+        candidates, ends = self._candidates, self._ends
         placed = [False] * len(self._operations) + [True]  # the last is nobody
         stack: list[_Placing] = []
-        seen: set[_Config] = set()
+        seen: dict[_Config, tuple[int, ...]] = {}
         low = window = chosen = 0
         state, turn, undone = self._initial, -1, _NOWHERE
         for self.steps in range(1, budget + 1):
             turn += 1
             known = candidates[low]
-            if turn < len(known):
-                op = known[turn]
-            elif turn < len(known) + lost_before[low]:
-                op = must + turn - len(known)
-            else:
-                self._note(stack, low, window, state)
+            op = known[turn] if turn < len(known) else must + turn - len(known)
+            if op >= ends[low]:
+                self._note(stack, (low, window.bit_count(), -chosen.bit_count()), state)
                 if not stack:
                     return False
                 op, low, window, chosen, state, turn, undone = stack.pop()
@@ -118,15 +119,17 @@ class Search(Generic[S]):
             reached = moves[op][state]
             if reached == _REFUSED or (undone != _NOWHERE and moves[op][undone] == reached):
                 continue
-            config = _with(op, must, low, window, chosen, reached)
-            if config in seen:
+            if op < must:
+                config, lost = _with(op, low, window, reached), chosen
+            else:
+                config, lost = (low, window, reached), chosen | 1 << (op - must)
+            if _met(seen, config, lost):
                 continue
-            seen.add(config)
             placed[op] = True
             stack.append((op, low, window, chosen, state, turn, undone))
             undone = state if op >= must else _NOWHERE
-            low, window, chosen, state = config
-            turn = -1
+            low, window, state = config
+            chosen, turn = lost, -1
             if low == must:
                 self._keep(stack)
                 return True
@@ -164,7 +167,7 @@ class Search(Generic[S]):
         except Exception as error:
             error.add_note(f"while the model judged {operation} in the state {shortened(before)}")
             raise
-        return _REFUSED if op >= self._must and reached == state else reached
+        return reached
 
     def _number(self, state: S) -> int:
         try:
@@ -179,16 +182,15 @@ class Search(Generic[S]):
             self._states.append(state)
         return number
 
-    def _note(self, stack: list[_Placing], low: int, window: int, state: int) -> None:
+    def _note(self, stack: list[_Placing], merit: _Merit, state: int) -> None:
         """Remember the dead ends that lie furthest, for the report."""
-        if low < self._furthest:
+        if merit[0] < self._best[0]:
             return
-        if low > self._furthest:
-            self._furthest, self._most = low, -1
+        if merit[0] > self._best[0]:
             self._dead_ends.clear()
         self._dead_ends[state] = None
-        if window.bit_count() > self._most:
-            self._most = window.bit_count()
+        if merit > self._best:
+            self._best = merit
             self._keep(stack)
 
     def _keep(self, stack: Sequence[_Placing]) -> None:
@@ -200,11 +202,11 @@ class Search(Generic[S]):
 
     def culprit(self) -> Operation:
         """The first to return of those that no order gets past."""
-        return self._operations[self._furthest]
+        return self._operations[self._best[0]]
 
     def unplaced(self) -> tuple[Operation, ...]:
         """The known operations that could have come next where all orders end, by call."""
-        numbers = set(self._candidates[self._furthest]).difference(self._order)
+        numbers = set(self._candidates[self._best[0]]).difference(self._order)
         return tuple(sorted((self._operations[number] for number in numbers), key=_call_of))
 
     def states_there(self) -> tuple[S, ...]:
@@ -224,13 +226,24 @@ def _check_value(state: object) -> None:
         )
 
 
-def _with(op: int, must: int, low: int, window: int, chosen: int, reached: int) -> _Config:
-    """The set of placed operations with one more, and the state then."""
-    if op >= must:
-        return low, window, chosen | 1 << (op - must), reached
+def _with(op: int, low: int, window: int, reached: int) -> _Config:
+    """The set of known operations placed, with one more, and the state then."""
     bits = window | 1 << (op - low)
     ones = (bits ^ (bits + 1)).bit_length() - 1
-    return low + ones, bits >> ones, chosen, reached
+    return low + ones, bits >> ones, reached
+
+
+def _met(seen: dict[_Config, tuple[int, ...]], config: _Config, chosen: int) -> bool:
+    """Tell whether the search was here with these unknown operations placed, or fewer; else remember that it is now."""
+    before = seen.get(config)
+    if before is None:
+        seen[config] = (chosen,)
+        return False
+    for fewer in before:
+        if fewer & chosen == fewer:
+            return True
+    seen[config] = (*(more for more in before if more & chosen != chosen), chosen)
+    return False
 
 
 def _candidates(
@@ -238,8 +251,8 @@ def _candidates(
 ) -> tuple[list[list[int]], list[int]]:
     """For each known operation those that may come next while it is the first left to return.
 
-    These are the known ones called before its return, except those that returned earlier; and, as a count, the unknown
-    ones called before it. Equal moments count as concurrent.
+    These are the known ones called before its return, except those that returned earlier; and of the unknown ones, by
+    call, all below a number. Equal moments count as concurrent.
     """
     by_call = sorted(range(len(known)), key=lambda number: known[number].called_at)
     lost_calls = [op.called_at for op in lost]
@@ -252,7 +265,7 @@ def _candidates(
             called += 1
         candidates.append(list(open_ones))
         del open_ones[number]
-    return candidates, [bisect_right(lost_calls, _return_of(op)) for op in known]
+    return candidates, [len(known) + bisect_right(lost_calls, _return_of(op)) for op in known]
 
 
 def _call_of(op: Operation) -> int:

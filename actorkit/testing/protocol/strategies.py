@@ -182,7 +182,7 @@ class _Building:
         picky = hasattr(made, "__attrs_post_init__")
         for name, field in _fields(made).items():
             limits = limits_of(field.validator)
-            picky = picky or limits.anywhere_opaque or name in given
+            picky = picky or limits.anywhere_opaque
             place = _Place(f"{where}.{name}", limits, bound)
             values = given.get(name)
             drawn[name] = self._field(made, field, place) if values is None else values

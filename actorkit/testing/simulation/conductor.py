@@ -20,7 +20,7 @@ from actorkit.testing.recording import name_of_task
 from actorkit.testing.simulation.strategies import Fifo, Strategy
 from actorkit.testing.stepped import SteppedDispatcher
 from actorkit.testing.trace import Reordered, Trace
-from actorkit.testing.trio_internals import put_off, runnable
+from actorkit.testing.trio_internals import by_age, put_off, runnable
 
 Task = trio.lowlevel.Task
 
@@ -239,19 +239,25 @@ class Conductor:
         ]
         if tasks:
             pinned = self._pinned()
-            for task in tasks:
-                if task.name == CARRIER and task not in pinned:
-                    continue
-                when = arrived.get(task)
-                if when is None:
-                    self._arrivals += 1
-                    place = self._arrivals - (_AHEAD if self._rushed else 0)
-                    when = arrived[task] = (place, self.step - 1)
-                found.append((when[0], self._label(task, pinned), task))
-            self._rushed = False
+            self._greet(tasks)
+            found += [
+                (arrived[task][0], self._label(task, pinned), task)
+                for task in tasks
+                if task.name != CARRIER or task in pinned
+            ]
         if len(found) > 1:
             found.sort(key=_arrival)
         return found
+
+    def _greet(self, tasks: Any) -> None:
+        """Give those that were not able to go on before a place in the line."""
+        arrived = self._arrived
+        fresh = [task for task in tasks if task not in arrived]
+        for task in by_age(fresh) if len(fresh) > 1 else fresh:
+            self._arrivals += 1
+            place = self._arrivals - (_AHEAD if self._rushed else 0)
+            arrived[task] = (place, self.step - 1)
+        self._rushed = False
 
     def _label(self, task: Task, pinned: dict[Task, Cell]) -> str:
         cell = pinned.get(task)

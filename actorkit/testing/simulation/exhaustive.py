@@ -102,7 +102,11 @@ class Exploration:
         traces = f"{self.traces:,} trace{'' if self.traces == 1 else 's'}"
         if self.failure is not None:
             return f"failed after {traces}: {self.failure.error!r}"
-        return f"complete: {traces}" if self.complete else f"incomplete: {traces}, stopped at {self.stopped_at}"
+        return (
+            f"complete: {traces}"
+            if self.complete
+            else f"incomplete: {traces}, stopped at {self.stopped_at}"
+        )
 
 
 def explore(run: Run, *, max_traces: int = 5000, max_runs: int | None = None) -> Exploration:
@@ -155,8 +159,9 @@ class _History:
 
     def canonical(self) -> tuple[str, ...]:
         """Who ran in Foata's normal form: the same for two runs exactly if they are the same trace."""
-        order = sorted(range(len(self.steps)), key=lambda i: (self._levels[i], self.steps[i].process))
+        order = sorted(
+            range(len(self.steps)), key=lambda i: (self._levels[i], self.steps[i].process)
+        )
         return tuple(self.steps[i].process for i in order)
 
-    def _add(self, index: int, step: Transition) -> None:
-        ...
+    def _add(self, index: int, step: Transition) -> None: ...

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, TypeVar
 import attrs
 import trio
 
+from actorkit.testing.checks import check_conserved, check_nothing_left
 from actorkit.testing.clock import VirtualClock
 from actorkit.testing.entropy import simulated_seams
 from actorkit.testing.simulation.conductor import Conductor, Turn
 from actorkit.testing.simulation.plan import Delay, FaultAt, Plan
-from actorkit.testing.simulation.sim import Sim, Unbalanced
+from actorkit.testing.simulation.sim import Sim
 from actorkit.testing.simulation.strategies import Strategy
 from actorkit.testing.stepped import open_stepped_system
 from actorkit.testing.trace import Trace
-from actorkit.testing.trio_internals import check_supported, choosing
+from actorkit.testing.trio_internals import check_supported, choosing, without_threads
 
 if TYPE_CHECKING:
     from actorkit.testing.simulation.faults import Fault
@@ -108,7 +109,7 @@ class Simulation:
                 _keep_interrupt(error)
                 sim.failure = sim.failure or leaf(error)
             finally:
-                clock.on_deadlock = None
+                clock.on_deadlock = clock.on_outsider = None
         plan = Plan(tuple(Delay(step, skip) for step, skip in conductor.skips), tuple(struck))
         return Outcome(
             sim.failure, plan, conductor.length, conductor.digest, sim.seen, trace, conductor.turns
@@ -117,8 +118,9 @@ class Simulation:
     async def _perform(self, sim: Sim, conductor: Conductor, struck: list[FaultAt]) -> None:
         sim.calm, sim.rush = conductor.calm, conductor.rush
         sim.clock.on_deadlock = sim.stuck
+        sim.clock.on_outsider = sim.meets
         conductor.on_failure = sim.fail
-        with sim.scope:
+        with without_threads(lambda: sim.meets("a worker thread")), sim.scope:
             async with (
                 _nemesis(self.faults, sim, conductor, struck) as nemesis,
                 open_stepped_system(
@@ -130,18 +132,19 @@ class Simulation:
             ):
                 conductor.nemesis = nemesis  # only now is there something to harm
                 conductor.after_turn = sim.check
-                await self.body(sim)
-                await sim.heal_and_settle(within=self.within)
-                sim.check()
-                conductor.after_turn = None
-                _check_books(sim)
-
-
-def _check_books(sim: Sim) -> None:
-    books = sim.system.conservation()
-    if sim.failure is None and not books.balanced:
-        lost = {str(why): n for why, n in sim.system.dead_letters.counts.items()}
-        raise Unbalanced(f"a message vanished, or was counted twice: {books}; dead letters: {lost}")
+                try:
+                    await self.body(sim)
+                    await sim.heal_and_settle(within=self.within)
+                    sim.check()
+                    check_conserved(sim.system)
+                except BaseException as error:
+                    if sim.failure is None and not isinstance(error, trio.Cancelled):
+                        sim.failed(leaf(error))
+                    raise
+                finally:
+                    conductor.after_turn = None
+        if sim.failure is None:
+            check_nothing_left(sim.system)
 
 
 @asynccontextmanager

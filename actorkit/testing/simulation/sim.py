@@ -15,17 +15,24 @@ from actorkit.errors import ActorkitError
 from actorkit.kernel.actor import Actor, Props, props
 from actorkit.kernel.cell import Cell, State
 from actorkit.kernel.inspection import state_of
+from actorkit.kernel.message import error_text
 from actorkit.kernel.ref import Ref
 from actorkit.kernel.registry import Key
 from actorkit.kernel.system import Startable, System
 from actorkit.kernel.wait import Wait
 from actorkit.testing.clock import VirtualClock
+from actorkit.testing.failures import Deadlock
 from actorkit.testing.recording import TASK_NAME
 from actorkit.testing.trace import FaultApplied, Noted, Trace
+from actorkit.testing.waiting import who_waits
 
 M = TypeVar("M")
 H = TypeVar("H")
 P = ParamSpec("P")
+
+
+class UncontrolledNondeterminism(ActorkitError):
+    """The same plan gave two different runs: something decides that the simulation does not hold."""
 
 
 class Violated(AssertionError):
@@ -34,14 +41,6 @@ class Violated(AssertionError):
 
 class NotConverged(AssertionError):
     """With no more faults, and everybody getting a turn, the system did not come to rest."""
-
-
-class Deadlock(AssertionError):
-    """Nothing can go on and no timer is set: everybody waits for ever."""
-
-
-class Unbalanced(AssertionError):
-    """A message vanished: neither handled, nor waiting, nor a dead letter."""
 
 
 class Sim:
@@ -191,9 +190,16 @@ class Sim:
     def fail(self, error: BaseException) -> None:
         """End the run with this failure; the first one counts."""
         if self.failure is None:
-            self.failure = error
-            self.heal()
+            self.failed(error)
             self.scope.cancel()
+
+    def failed(self, error: BaseException) -> None:
+        """The run has failed: no more faults, and nothing more to write down."""
+        self.failure = error
+        self.heal()
+        if self.trace is not None:
+            self.note(f"FAILED: {error_text(error) or type(error).__name__}")
+            self.trace.seal()
 
     def struck(self, what: str) -> None:
         """Write down that a fault was done."""
@@ -211,19 +217,23 @@ class Sim:
             except Exception as error:  # noqa: BLE001 - the user's predicate; it ends the run, not trio
                 self.fail(error)
 
+    def meets(self, outsider: str) -> UncontrolledNondeterminism:
+        """The run depends on something outside: it fails of that, whatever else it failed of."""
+        error = UncontrolledNondeterminism(
+            f"the run waits for {outsider}, which no simulation controls: use ctx.offload for blocking work, and the "
+            "transport of the system's seams for the network"
+        )
+        self.failure = None
+        self.fail(error)
+        return error
+
     def stuck(self) -> None:
         """Nothing can go on."""
-        cells = self.system.runtime.all_cells()
-        text = "; ".join(waits(cells)) or "no actor waits for another"
         if isinstance(self.failure, Deadlock):
             raise self.failure  # not even a cancelled test can go on: better a crash than a hang
+        waiting = "\n  ".join(who_waits(self.system.runtime))
         self.failure = None
-        self.fail(
-            Deadlock(
-                f"nothing can go on and no timer is set: {text}. "
-                "The test itself waits for something that will never come"
-            )
-        )
+        self.fail(Deadlock(f"nothing can go on, and no timer is set:\n  {waiting}"))
 
 
 def _start(
@@ -244,20 +254,3 @@ def busy(cells: Iterable[Cell]) -> Iterable[str]:
             yield f"{cell.path} is {cell.state.name.lower()}"
         elif isinstance(cell.waiting, Wait) and cell.waiting.target is not None:
             yield f"{cell.path} waits for {cell.waiting.target.path}"
-
-
-def waits(cells: Iterable[Cell]) -> Iterable[str]:
-    """Who waits for whom, in words."""
-    for cell in cells:
-        waiting = cell.waiting if isinstance(cell.waiting, list) else [cell.waiting]
-        for wait in waiting:
-            if wait is not None and wait.target is not None:
-                yield f"{cell.path} waits for {wait.target.path}"
-        if cell.deferred:
-            yield f"{cell.path} owes {len(cell.deferred)} deferred repl{'ies' if len(cell.deferred) > 1 else 'y'}"
-        if cell.suspended:
-            yield f"{cell.path} is suspended"
-
-
-class UncontrolledNondeterminism(ActorkitError):
-    """The same plan gave two different runs: something decides that the simulation does not hold."""

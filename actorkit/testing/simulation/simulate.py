@@ -101,6 +101,7 @@ class SimulatedTest:
             NeverHappened: what must sometimes happen did not, in any run.
             UncontrolledNondeterminism: the same plan gave two different runs.
         """
+        __tracebackhide__ = True
         prepared()
         token = _replay_token()
         if token is not None:
@@ -119,6 +120,7 @@ class SimulatedTest:
             ValueError: it is no token.
             PlanNoLongerMatches: the code has changed since, and this run did not fail.
         """
+        __tracebackhide__ = True
         prepared()
         outcome = replayed(self._simulation(args, data), token)
         if outcome.failure is not None:
@@ -253,6 +255,7 @@ def _as_function(
     """A plain function, which is what pytest collects; its arguments besides ``sim`` and ``given`` are fixtures."""
 
     def run(*args: Any, **kwargs: Any) -> None:
+        __tracebackhide__ = True
         test(*args, **kwargs)
 
     functools.update_wrapper(run, function)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -187,7 +188,7 @@ def test_a_deadlock_is_told_at_once() -> None:
         await sim.spawn(Counter)
         await trio.sleep_forever()
 
-    with pytest.raises(Deadlock, match="nothing can go on and no timer is set"):
+    with pytest.raises(Deadlock, match="nothing can go on, and no timer is set"):
         simulate(examples=1)(waits_for_ever)()
 
 
@@ -284,6 +285,25 @@ def test_uncontrolled_nondeterminism_is_no_failure_of_the_system() -> None:
 
     with pytest.raises(UncontrolledNondeterminism, match=r"ctx\.rng"):
         simulate(strategy="random", examples=5, seed=1)(rolls)()
+
+
+def test_threads_and_sockets_are_refused() -> None:
+    """A run that waits for a thread or a socket is not a simulation, and says so at once."""
+
+    async def starts_a_thread(sim: Sim) -> None:
+        await trio.to_thread.run_sync(int)
+
+    with pytest.raises(UncontrolledNondeterminism, match="waits for a worker thread"):
+        simulate(examples=1)(starts_a_thread)()
+
+    async def listens(sim: Sim) -> None:
+        async with await trio.open_tcp_stream("127.0.0.1", sim_port) as stream:
+            await stream.receive_some()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sim_port = server.getsockname()[1]
+        with pytest.raises(UncontrolledNondeterminism):
+            simulate(examples=1)(listens)()
 
 
 def test_chance_inside_an_actor_repeats_itself() -> None:

@@ -1,0 +1,179 @@
+"""A disk and a ``MemoryDisk`` side by side: Hypothesis does the same to both and compares. Importing this loads Hypothesis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import attrs
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    rule,
+    run_state_machine_as_test,
+)
+
+from actorkit.seams.disk import Disk, File, Lock
+from actorkit.testing.disk import MemoryDisk
+
+NAMES = st.sampled_from(["a", "b", "c"])
+DATA = st.binary(max_size=20)
+SMALL = st.integers(-1, 40)
+
+
+@attrs.frozen(eq=False)
+class Pair:
+    """The same thing on the disk under test and in memory."""
+
+    subject: Any
+    model: Any
+
+
+class DiskMachine(RuleBasedStateMachine):
+    """The rules; a subclass says how to open the disk under test."""
+
+    files = Bundle("files")
+    locks = Bundle("locks")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.subject = self.open_disk()
+        self.model = MemoryDisk()
+        self.opened: list[Any] = []
+
+    def open_disk(self) -> Disk:
+        """An empty disk to test."""
+        raise NotImplementedError
+
+    @rule(target=files, name=NAMES, create=st.booleans())
+    def open(self, name: str, create: bool) -> Pair:
+        """Open a file on both; where it cannot be opened, the pair holds what was raised."""
+        return self._both(lambda disk: disk.open(name, create=create))
+
+    @rule(file=files, data=DATA)
+    def append(self, file: Pair, data: bytes) -> None:
+        """Append."""
+        self._alike(file, lambda f: f.append(data))
+
+    @rule(file=files, offset=SMALL, length=st.none() | SMALL)
+    def read(self, file: Pair, offset: int, length: int | None) -> None:
+        """Read a part."""
+        self._alike(file, lambda f: f.read(offset, length))
+
+    @rule(file=files, size=SMALL)
+    def truncate(self, file: Pair, size: int) -> None:
+        """Cut, or try to."""
+        self._alike(file, lambda f: (f.truncate(size), f.size()))
+
+    @rule(file=files)
+    def sync(self, file: Pair) -> None:
+        """Sync one file."""
+        self._alike(file, lambda f: f.sync())
+
+    @rule(file=files)
+    def close(self, file: Pair) -> None:
+        """Close it; it stays among the files, for what closed files do is compared too."""
+        self._alike(file, lambda f: f.close())
+
+    @rule(source=NAMES, target=NAMES)
+    def replace(self, source: str, target: str) -> None:
+        """Rename."""
+        self._both(lambda disk: disk.replace(source, target))
+
+    @rule(name=NAMES)
+    def remove(self, name: str) -> None:
+        """Remove."""
+        self._both(lambda disk: disk.remove(name))
+
+    @rule()
+    def sync_names(self) -> None:
+        """Sync the names."""
+        self._both(lambda disk: disk.sync_dir())
+
+    @rule(target=locks, name=NAMES)
+    def lock(self, name: str) -> Pair:
+        """Take a lock, or be refused."""
+        return self._both(lambda disk: disk.lock(name, holder=f"holder of {name}"))
+
+    @rule(lock=consumes(locks))
+    def release(self, lock: Pair) -> None:
+        """Release a lock."""
+        self._alike(lock, lambda held: held.release())
+
+    @rule()
+    def look(self) -> None:
+        """Names and contents are the same."""
+        self._both(lambda disk: [(name, disk.exists(name), _content(disk, name)) for name in disk.list()])
+        self._both(lambda disk: [disk.exists(name) for name in ("a", "b", "c")])
+
+    def teardown(self) -> None:
+        """Close everything, and compare once more."""
+        self.look()
+        for thing in self.opened:
+            thing.release() if hasattr(thing, "release") else thing.close()
+
+    def _both(self, act: Callable[[Disk], Any]) -> Pair:
+        pair = self._alike(Pair(self.subject, self.model), act)
+        self.opened += [thing for thing in (pair.subject, pair.model) if _is_open(thing)]
+        return pair
+
+    def _alike(self, pair: Pair, act: Callable[[Any], Any]) -> Pair:
+        if isinstance(pair.subject, Exception):
+            return pair  # it was never opened
+        done = Pair(_outcome(act, pair.subject), _outcome(act, pair.model))
+        assert _shown(done.subject) == _shown(done.model), f"{done.subject!r}, {done.model!r}"
+        return done
+
+
+def check_against_memory(open_disk: Callable[[int], Disk], *, examples: int = 60) -> None:
+    """Compare a disk with a ``MemoryDisk``, in many sequences of operations.
+
+    Args:
+        open_disk: opens an empty disk for the example of this number.
+        examples: how many sequences to try.
+    """
+    numbers = count()
+
+    class Machine(DiskMachine):
+        def open_disk(self) -> Disk:
+            return open_disk(next(numbers))
+
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def _outcome(act: Callable[[Any], Any], thing: Any) -> Any:
+    try:
+        return act(thing)
+    except (OSError, ValueError) as error:
+        return error
+
+
+def _is_open(thing: object) -> bool:
+    return isinstance(thing, File | Lock)
+
+
+def _shown(outcome: Any) -> Any:
+    """What can be compared: a value, the kind of an error, or of something opened that there is one."""
+    if isinstance(outcome, Exception):
+        return type(outcome)
+    return "opened" if _is_open(outcome) else outcome
+
+
+def _content(disk: Disk, name: str) -> bytes:
+    file = disk.open(name, create=False)
+    try:
+        return file.read()
+    finally:
+        file.close()
