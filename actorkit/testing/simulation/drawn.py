@@ -128,8 +128,9 @@ class DrawnRuns:
         # Hypothesis keeps what failed under a digest of this.
         example.__name__ = re.sub(r"\W", "_", f"test {test}")
         runs = hypothesis.given(st.fixed_dictionaries({"": choices, **self._data}))(example)
-        runs = _settings(examples)(runs)
-        return hypothesis.seed(seed)(runs) if seed is not None else runs
+        if seed is None:
+            return _settings(examples)(runs)
+        return hypothesis.seed(seed)(hypothesis.settings(_settings(examples), database=None)(runs))
 
     def _strategy(self, chosen: Plan | int, faults: int) -> Strategy:
         if isinstance(chosen, Plan):

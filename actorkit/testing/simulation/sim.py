@@ -19,7 +19,6 @@ from actorkit.kernel.message import error_text
 from actorkit.kernel.ref import Ref
 from actorkit.kernel.registry import Key
 from actorkit.kernel.system import Startable, System
-from actorkit.kernel.wait import Wait
 from actorkit.testing.clock import VirtualClock
 from actorkit.testing.failures import Deadlock
 from actorkit.testing.recording import TASK_NAME
@@ -252,5 +251,13 @@ def busy(cells: Iterable[Cell]) -> Iterable[str]:
             yield f"{cell.path} has {mail} message{'s' * (mail > 1)} waiting"
         elif cell.state in (State.STARTING, State.STOPPING):
             yield f"{cell.path} is {cell.state.name.lower()}"
-        elif isinstance(cell.waiting, Wait) and cell.waiting.target is not None:
-            yield f"{cell.path} waits for {cell.waiting.target.path}"
+        else:
+            yield from _awaited(cell)
+
+
+def _awaited(cell: Cell) -> Iterable[str]:
+    """Whom an actor waits for, in a handler or in a nursery inside one."""
+    waiting = cell.waiting if isinstance(cell.waiting, list) else [cell.waiting]
+    for wait in waiting:
+        if wait is not None and wait.target is not None:
+            yield f"{cell.path} waits for {wait.target.path}"
