@@ -17,6 +17,7 @@ carrier stops looking at the queue checks it: pinning, ending, going idle.
 
 from __future__ import annotations
 
+import threading
 import types
 from collections import deque
 from collections.abc import Callable, Generator
@@ -156,6 +157,7 @@ class Dispatcher:
     """The run queue of a node and the carriers that serve it."""
 
     __slots__ = (
+        "_home",
         "_idle",
         "_runtime",
         "_stride",
@@ -170,6 +172,7 @@ class Dispatcher:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._home = threading.get_ident()
         self.ready: deque[Cell] = deque()
         self.enqueue = self.push  # one bound method for all cells
         self.awake = False
@@ -188,7 +191,17 @@ class Dispatcher:
             self.wake()
 
     def wake(self) -> None:
-        """Get a carrier to look at the run queue."""
+        """Get a carrier to look at the run queue.
+
+        Raises:
+            RuntimeError: another thread called. Here a look at the thread costs next to nothing, on every message it would
+                not; so a thread is found out if the system rests, and does damage if it does not.
+        """
+        if threading.get_ident() != self._home:
+            raise RuntimeError(
+                f"an actor of system {self._runtime.node!r} was reached from another thread than the system's own; "
+                "go through a Portal there: portal.tell(ref, message), portal.ask(ref, request)"
+            )
         if self._idle:
             self.awake = True
             trio.lowlevel.reschedule(self._idle.pop())

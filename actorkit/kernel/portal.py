@@ -92,7 +92,8 @@ class Portal:
             SystemClosed: the system has been closed, before or meanwhile.
             RuntimeError: called in the system's own thread, where it would wait for itself.
         """
-        if threading.get_ident() == self._home:
+        # Once it is closed, another thread may have got the number of the system's.
+        if threading.get_ident() == self._home and not self._closed:
             raise RuntimeError(
                 "Portal.call blocks the system's own thread; await the function there instead"
             )

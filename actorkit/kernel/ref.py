@@ -85,7 +85,11 @@ class Ref(Generic[M_contra]):
 
     @enable_ki_protection
     def tell(self, message: M_contra, /) -> None:
-        """Send a message and go on at once. Never raises: what cannot be delivered becomes a dead letter."""
+        """Send a message and go on at once. Never raises: what cannot be delivered becomes a dead letter.
+
+        Like everything here it may be used in the system's own thread only. From another one it is unsafe, and found out
+        (``RuntimeError``) only if the system happens to rest: go through a ``Portal`` there.
+        """
         cell = self._cell
         if ZOMBIES and CURRENT.get() in ZOMBIES:
             cell.runtime.dead_letter(message, cell, DeadReason.FENCED)

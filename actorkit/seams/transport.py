@@ -256,6 +256,7 @@ async def _connect(family: int, target: Any, address: str) -> TcpConnection:
         if connection.local == connection.peer:
             # Nobody listens there, but the kernel has lent that very port to this socket (a simultaneous open with
             # oneself, RFC 9293, 3.5). Whoever redials a dead neighbour often enough meets it.
+            connection.abort()  # anything gentler would keep the port from its owner for a minute
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"{address} answered itself")
     except BaseException:
         socket.close()

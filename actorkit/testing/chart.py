@@ -2,12 +2,12 @@
 
 A text chart has a column for each participant and a row for each thing that happened::
 
-    step  client 1        /counter
-       1      ├─── Read() ───►│                      a message was sent and handled
-              │◄╌╌╌╌╌ 0 ╌╌╌╌╌╌┤                      the reply to it
-       2      ├─ #1 Add(1) ──○│                      a message was sent and waits in the mailbox ...
+    step  client 1       /counter
+       1      ├── Read() ───►│                      a message was sent and handled
+              │◄╌╌╌╌╌ 0 ╌╌╌╌╌┤                      and this is the reply
+       2      ├─ #1 Add(1) ─○│                      a message was sent, and waits in the mailbox
          .. 2 s later: the clock says 2 s
-       3      │               ● handles #1 Add(1)    ... and was handled later
+       3      │              ● handles #1 Add(1)    until it is handled
          ** /counter died: killed
 
 A message gets two ends only where its waiting matters; ``crossings`` decides which. All that happens to one participant
@@ -178,7 +178,8 @@ def _drawn(shown: Scene, width: int) -> str:
         body = [line for row in shown.rows for line in _listed(row, steps, width)]
     else:
         body = list(_Chart(shown, layout, steps).lines())
-    return "\n".join([*head, *_legend(shown, layout), *body, *_key(shown, width)])
+    lines = (*head, *_legend(shown, layout), *body, *_key(shown, width))
+    return "\n".join(line.rstrip() for line in lines)
 
 
 class _Steps:

@@ -14,18 +14,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import attrs
 
-from actorkit.seams.disk import (
-    Data,
-    LockHeld,
-    Poisoned,
-    checked_cut,
-    checked_name,
-    checked_range,
-)
+from actorkit.seams.disk import Data, LockHeld, Poisoned, checked_cut, checked_name, checked_range
 from actorkit.testing.platter import Content, Leftover, Platter, Survival
 
 _ENDLESS = 1 << 50  # bytes that are free on a disk without a capacity
@@ -73,7 +65,7 @@ class MemoryDisk:
     """
 
     def __init__(self, *, capacity: int | None = None, record: bool = False) -> None:
-        self._life = _Life(Platter(), capacity, record=record)
+        self._life = _Life(Platter(), _checked_capacity(capacity), record=record)
 
     def __repr__(self) -> str:
         state = "fenced" if self._life.fenced else f"{len(self._life.platter.names)} files"
@@ -170,6 +162,10 @@ class MemoryDisk:
             raise ValueError(f"operations are {', '.join(OPERATIONS)}, got {operation!r}")
         self._life.failures.append(_Failure(operation, error, skip, written))
 
+    def resize(self, capacity: int | None) -> None:
+        """Give the disk another capacity; None for no limit."""
+        self._life.capacity = _checked_capacity(capacity)
+
     def kill9(self) -> MemoryDisk:
         """The process is killed: all is there, synced or not, and its locks are free. Returns the next process' disk."""
         return self._next(self._life.platter)
@@ -181,7 +177,11 @@ class MemoryDisk:
             keep: what of the unsynced is left. A number picks one of the legal leftovers (modulo how many there are): 0,
                 the harshest, is nothing at all. ``Keep`` says it file by file.
         """
-        left = self._numbered(keep) if isinstance(keep, int) else self._listed(keep)
+        if isinstance(keep, Keep):
+            left = self._listed(keep)
+        else:
+            choices = self._life.platter.choices()
+            left = choices[keep % len(choices)]
         return self._next(Platter(left.files))
 
     # Looking ------------------------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ class MemoryDisk:
 
     def promise(self, what: object) -> None:
         """Note in the recording that something has been promised, such as that a write was acknowledged."""
-        self._life.note(f"promise {what!r}", _nothing, promise=(what,))
+        self._life.note(f"promise {what!r}", lambda _: None, promise=(what,))
 
     def recording(self) -> tuple[Platter, Sequence[Step]]:
         """What was recorded: a copy of what the disk was at first, and every step since.
@@ -235,10 +235,6 @@ class MemoryDisk:
         self._life.check_names()
         if checked_name(name) not in self._life.platter.names:
             raise _no_file(name)
-
-    def _numbered(self, number: int) -> Leftover:
-        choices = self._life.platter.choices()
-        return choices[number % len(choices)]
 
     def _listed(self, keep: Keep) -> Leftover:
         platter = self._life.platter
@@ -444,5 +440,7 @@ def _no_file(name: str) -> FileNotFoundError:
     return FileNotFoundError(errno.ENOENT, f"there is no file {name!r} on this disk")
 
 
-def _nothing(_: Any) -> None:
-    """Leave the platter as it is."""
+def _checked_capacity(capacity: int | None) -> int | None:
+    if capacity is not None and capacity < 0:
+        raise ValueError(f"a capacity is a number of bytes from 0 up, or None, got {capacity!r}")
+    return capacity

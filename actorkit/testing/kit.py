@@ -33,7 +33,7 @@ from actorkit.testing.probe import Inbox, Probe, standin
 from actorkit.testing.stepped import open_stepped_system
 from actorkit.testing.trace import Noted, Trace
 from actorkit.testing.trio_internals import choosing
-from actorkit.testing.waiting import who_waits
+from actorkit.testing.waiting import break_off, tasks_of_actors, tasks_of_users, who_waits
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -416,7 +416,10 @@ def _virtual_clock() -> VirtualClock:
 
 
 class _DeadlockWatch:
-    """Ends a test that would wait for ever; if even that does not end it, kills its actors; else breaks off the run."""
+    """Ends a test that would wait for ever, with more force each time that was not enough.
+
+    It cancels the test; then kills its actors; then breaks off what still stands behind a shield, actors first.
+    """
 
     def __init__(self, clock: VirtualClock) -> None:
         self.body = trio.CancelScope()
@@ -424,7 +427,7 @@ class _DeadlockWatch:
         self.kit: TestKit | None = None
         self._clock = clock
         self._before: Callable[[], None] | None = None
-        self._kills = 0
+        self._force = [self._cancel, self._kill, self._break_actors, self._break_test]
 
     def __enter__(self) -> Self:
         self._before, self._clock.on_deadlock = self._clock.on_deadlock, self._stuck
@@ -435,22 +438,31 @@ class _DeadlockWatch:
 
     def check(self) -> None:
         """Raise what was found."""
+        __tracebackhide__ = True
         if self.failure is not None:
             raise self.failure from None  # that the test was cancelled for it is no news
 
     def _stuck(self) -> None:
-        kit = self.kit
-        if kit is None or self._kills:
+        if self.kit is None or not self._force:
             raise self.failure or Deadlock(_STUCK)
-        cells = kit.system.runtime.cells
-        if self.failure is None:
-            self.failure = Deadlock("\n  ".join((_STUCK, *who_waits(kit.system.runtime))))
-            kit.conclude()
-            self.body.cancel()
-        else:
-            self._kills = len(cells)
-            for cell in list(cells.values()):
-                cell.doom(KILLED)
+        self._force.pop(0)(self.kit)
+
+    def _cancel(self, kit: TestKit) -> None:
+        self.failure = Deadlock("\n  ".join((_STUCK, *who_waits(kit.system.runtime))))
+        kit.conclude()
+        self.body.cancel()
+
+    def _kill(self, kit: TestKit) -> None:
+        for cell in list(kit.system.runtime.cells.values()):
+            cell.doom(KILLED)
+
+    def _break_actors(self, kit: TestKit) -> None:
+        for task in tasks_of_actors(kit.system.runtime):
+            break_off(task, Deadlock(str(self.failure)))
+
+    def _break_test(self, kit: TestKit) -> None:
+        for task in tasks_of_users():
+            break_off(task, Deadlock(str(self.failure)))
 
 
 _STUCK = "nothing can go on, and no timer is set, so the test would wait for ever:"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 
@@ -14,8 +15,8 @@ from actorkit.testing.lifelines import Arrow, Scene, one_line
 BARE_SHAFT = 6
 _NARROWEST_GAP = 6
 # Tried from the left until a chart fits: how much of a name is in the header, how long a text gets an arrow that holds it.
-_NAME_CELLS = (24, 16, 12, 8)
-_GENEROUS_TEXT_CELLS = (48, 40, 32, 26, 20)
+_NAME_CELLS = (40, 24, 16, 12, 8)
+_GENEROUS_TEXT_CELLS = (36, 30, 25, 20)
 _SPARE_TEXT_CELLS = (16, 12, 8, 0)
 
 
@@ -83,8 +84,8 @@ def _tries(names: Sequence[str]) -> Iterator[tuple[dict[str, str], int]]:
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
     """Each participant's name without the front of its path, as far as it is not needed to tell it from the others."""
-    ends = [end for name in names for end in set(_ends(name))]
-    return {name: next((e for e in _ends(name) if ends.count(e) == 1), name) for name in names}
+    taken = Counter(end for name in names for end in _ends(name))
+    return {name: next((e for e in _ends(name)[:-1] if taken[e] == 1), name) for name in names}
 
 
 def cells(text: str) -> int:
@@ -139,11 +140,11 @@ def _cells(char: str) -> int:
 
 
 def _ends(name: str) -> list[str]:
-    """The ends a path can be called by, the shortest first; a name that is no path has one."""
-    parts = name.split("/")
-    if parts[0] or len(parts) < 3:
+    """The ends of a path, the shortest first; a name that is no path has one."""
+    if not name.startswith("/"):
         return [name]
-    return ["/".join(parts[start:]) for start in range(len(parts) - 1, 0, -1)] + [name]
+    parts = name[1:].split("/")
+    return ["/".join(parts[start:]) for start in reversed(range(len(parts)))]
 
 
 def _left_half(header: str) -> int:

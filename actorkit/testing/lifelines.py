@@ -84,6 +84,7 @@ class Mark:
     where: str
     text: str
     lost: bool = False
+    sender: str | None = None
 
 
 @attrs.frozen(slots=True)
@@ -207,22 +208,29 @@ class _Rows:
         assert isinstance(sent, Sent)
         step, text = self._shown[one.drawn].step, self._called(sent)
         if isinstance(arrival, Lost):
-            return _arrow(step, Arrival.LOST, sent, f"{text} lost: {_reason(arrival)}")
-        return _arrow(step, Arrival.HANDLED, sent, text + self._overtaken(sent))
+            return _arrow(step, Arrival.LOST, sent, text, f" lost: {_reason(arrival)}")
+        return _arrow(step, Arrival.HANDLED, sent, text, self._overtaken(sent))
 
     def _handled(self, event: Handled) -> Mark:
         sent = self._sent.get(event.number)
         if sent is None:
             return Mark(event.step, event.receiver, f"handles message {event.number}")
         text = self._called(sent) + self._overtaken(sent)
-        origin = "" if event.number in self._in_sight else f" from {sent.sender}"
-        return Mark(event.step, event.receiver, f"handles {text}{origin}")
+        origin = "" if event.number in self._in_sight else f" from {one_line(sent.sender)}"
+        return Mark(event.step, event.receiver, f"handles {text}{origin}", sender=sent.sender)
 
     def _lost(self, event: Lost) -> Mark:
         number = self._numbers.get(event.number or 0)
         self._forget(event.number, event.receiver)
         text = message_text(event.message) if number is None else f"#{number}"
-        return Mark(event.step, event.receiver, f"{text} is lost: {_reason(event)}", True)
+        sent = self._sent.get(event.number or 0)
+        return Mark(
+            event.step,
+            event.receiver,
+            f"{text} is lost: {_reason(event)}",
+            lost=True,
+            sender=None if sent is None else sent.sender,
+        )
 
     def _answered(self, event: Answered) -> Arrow:
         text = message_text(event.reply)
@@ -272,15 +280,18 @@ class _Rows:
             text = f"still waits for {sent.receiver} to answer {self._called(sent)}"
             yield Line(step, Sign.OPEN, text, (sent.sender,))
         if len(pending) > _OPEN_ASKS:
-            yield Line(step, Sign.OPEN, f"{len(pending) - _OPEN_ASKS} more asks have no answer")
+            more = len(pending) - _OPEN_ASKS
+            yield Line(step, Sign.OPEN, f"and {more} more {'waits' if more == 1 else 'wait'}")
 
 
-def _arrow(step: int, arrival: Arrival, sent: Sent, text: str) -> Arrow:
+def _arrow(step: int, arrival: Arrival, sent: Sent, text: str, more: str = "") -> Arrow:
     """An arrow from the sender; a timer's message comes from its actor, so the clock needs no lifeline."""
-    if sent.sender == CLOCK:
-        return Arrow(step, arrival, sent.receiver, sent.receiver, f"{text} from its timer")
-    itself = " from itself" if sent.sender == sent.receiver else ""
-    return Arrow(step, arrival, sent.sender, sent.receiver, f"{text}{itself}")
+    source, origin = sent.sender, ""
+    if source == CLOCK:
+        source, origin = sent.receiver, " from its timer"
+    elif source == sent.receiver:
+        origin = " from itself"
+    return Arrow(step, arrival, source, sent.receiver, f"{text}{origin}{more}")
 
 
 def _reason(event: Lost | Notice) -> str:
@@ -347,13 +358,19 @@ def _participants(row: Row) -> tuple[str, ...]:
 
 def _focused(rows: Sequence[Row], focus: frozenset[str]) -> list[Row]:
     """The rows that some participants have part in, the lives of those they meet, and what is everybody's."""
-    met = {name for row in rows if focus & {*_participants(row)} for name in _participants(row)}
+    met = focus.union(*(_participants(row) for row in rows if _has_part(row, focus)))
     return [
         row
         for row in rows
-        if focus & {*_participants(row)}
-        or (isinstance(row, Line) and (not row.who or (focus | met) & {*row.who}))
+        if _has_part(row, focus)
+        or (isinstance(row, Line) and (not row.who or not met.isdisjoint(row.who)))
     ]
+
+
+def _has_part(row: Row, focus: frozenset[str]) -> bool:
+    """Whether one of some participants has part in a row, be it only by having sent what it is about."""
+    sender = row.sender if isinstance(row, Mark) else None
+    return sender in focus or not focus.isdisjoint(_participants(row))
 
 
 def _without_idle(rows: Sequence[Row], names: Collection[str]) -> list[Row]:

@@ -17,7 +17,7 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from functools import partial
-from inspect import isasyncgen, iscoroutine, iscoroutinefunction, signature
+from inspect import iscoroutinefunction, signature
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import outcome
@@ -57,7 +57,6 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     wanted = signature(pyfuncitem.obj).parameters
     arguments = {name: value for name, value in pyfuncitem.funcargs.items() if name in wanted}
-    _refuse_async_fixtures(arguments)
     options = _options(pyfuncitem)
     _run(partial(_perform, pyfuncitem, arguments), seed=options.get("seed", 0))
     return True
@@ -193,14 +192,6 @@ def _only_leaf(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
-
-
-def _refuse_async_fixtures(arguments: dict[str, Any]) -> None:
-    for name, value in arguments.items():
-        if iscoroutine(value) or isasyncgen(value):
-            if iscoroutine(value):
-                value.close()
-            _complain(f"the fixture {name!r} is async: install pytest-trio, which runs those")
 
 
 def _takes_kit(item: pytest.Item) -> bool:

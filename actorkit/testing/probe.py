@@ -385,6 +385,12 @@ class Probe(Generic[M]):
             )
         return arrival.item, arrival.answer
 
+    def _check_takes(self, kind: type) -> None:
+        """Refuse to wait for what can never come."""
+        __tracebackhide__ = True
+        if not any(issubclass(kind, c) or issubclass(c, kind) for c in self._vocabulary):
+            raise TypeError(f"{self!r}: it can never get {kind.__qualname__}")
+
     async def _next(self, wanted: str, within: float | None, until: float | None = None) -> Arrival:
         __tracebackhide__ = True
         arrival = await self._arrival(_until(within) if until is None else until)

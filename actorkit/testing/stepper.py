@@ -39,12 +39,13 @@ class Livelock(AssertionError):
 class Job(Generic[R]):
     """A call under way in a stepped world; ``Stepper.start`` makes it."""
 
-    __slots__ = ("_outcome", "_work", "name", "scope", "task")
+    __slots__ = ("_outcome", "_work", "name", "read", "scope", "task")
 
     def __init__(self, name: str, work: Callable[[], Awaitable[R]], *, scoped: bool = True) -> None:
         self.name = name
         self.scope = trio.CancelScope() if scoped else None
         self.task: trio.lowlevel.Task | None = None
+        self.read = False
         self._work = work
         self._outcome: outcome.Outcome[R] | None = None
 
@@ -69,9 +70,15 @@ class Job(Generic[R]):
         """
         if self._outcome is None:
             raise RuntimeError(f"{self.name} is still under way; let the stepper settle or advance")
+        self.read = True
         if isinstance(self._outcome, outcome.Error):
             raise freed(self._outcome.error)
         return self._outcome.unwrap()
+
+    def cancel(self) -> None:
+        """Call it off; it ends when the world goes on."""
+        if self.scope is not None:
+            self.scope.cancel()
 
     async def perform(self) -> None:
         """Do the work and keep what came of it."""
@@ -274,16 +281,28 @@ class Stepper:
         if self._closing or self._main_task is None:
             return
         self._closing = True
-        unread = [job.failure for job in self._started if job.failure is not None]
-        if self._end is None:
-            for job in self._started:
-                self._call_off(job)
-            self._unpark()
-            self._go_on(lambda: self._end is not None, Job("closing", _nothing, scoped=False))
+        failures: list[BaseException] = []
+        for end in (self._end_jobs, self._end_main):
+            try:
+                end()
+            except Exception as error:  # noqa: BLE001 - the rest is closed all the same; it is raised below
+                failures.append(error)
+        failures += [job.failure for job in self._started if job.failure and not job.read]
+        failures = [error for error in failures if not isinstance(error, _JobCancelled)]
+        if failures:
+            raise freed(failures[0])
+
+    def _end_jobs(self) -> None:
+        for job in self._started:
+            self._call_off(job)
+        closing = Job("closing", _nothing)
+        self._go_on(lambda: self._end is not None or all(j.done for j in self._started), closing)
+
+    def _end_main(self) -> None:
+        self._unpark()
+        self._go_on(lambda: self._end is not None, Job("closing", _nothing, scoped=False))
         if isinstance(self._end, outcome.Error):
-            unread.insert(0, self._end.error)
-        if unread:
-            raise freed(unread[0])
+            raise self._end.error
 
     # The world's side --------------------------------------------------------------------------------------------
 
@@ -377,9 +396,8 @@ class Stepper:
         return job.done or self._end is not None
 
     def _call_off(self, job: Job[Any]) -> None:
-        if job.scope is not None:
-            job.scope.cancel()
-        elif self._nursery is not None:
+        job.cancel()
+        if job.scope is None and self._nursery is not None:
             self._nursery.cancel_scope.cancel()
 
 

@@ -7,7 +7,7 @@ import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import trio
 
@@ -18,9 +18,10 @@ from actorkit.kernel.life import EndWait
 from actorkit.kernel.message import shortened
 from actorkit.kernel.ref import StopWait
 from actorkit.kernel.runtime import Runtime, StartWait
-from actorkit.kernel.wait import Wait
+from actorkit.kernel.wait import ZOMBIES, Wait
 from actorkit.testing.recording import name_of_task
 
+Task = trio.lowlevel.Task
 Position = tuple[FrameType, int]
 
 _HOUSE = Path(__file__).parents[1]
@@ -34,15 +35,45 @@ _MACHINERY = tuple(
         *(Path(trio.__file__).parents[1] / name for name in ("pytest_trio", "_pytest", "outcome")),
     )
 )
+_CLOCK = "actorkit clock"
 _STDLIB = sysconfig.get_path("stdlib")
 
 
 def who_waits(runtime: Runtime) -> list[str]:
     """One line for each task of the program and each actor that waits for something, and what that is."""
-    return [*_tasks(), *(line for cell in runtime.all_cells() for line in _cell(cell))]
+    cells = dict.fromkeys((*runtime.all_cells(), *_fenced(runtime)))
+    return [*_tasks(), *(line for cell in cells for line in _cell(cell))]
+
+
+def tasks_of_actors(runtime: Runtime) -> list[Task]:
+    """The tasks in which a handler or background work of a system waits."""
+    dispatcher = runtime.dispatcher
+    below = dispatcher.nursery.child_tasks if dispatcher.nursery is not None else ()
+    return [task for task in below if task.name != _CLOCK and task not in dispatcher._idle]
+
+
+def tasks_of_users() -> list[Task]:
+    """The tasks that wait in code of the user's, and not for tasks of their own."""
+    return [
+        task for task in _all_tasks() if not _children(task) and _place(task.iter_await_frames())
+    ]
+
+
+def break_off(task: Task, error: BaseException) -> None:
+    """Raise an error where a task waits, shielded or not: the last resort against code that does not end."""
+
+    def throw() -> NoReturn:
+        raise error
+
+    task._attempt_abort(throw)
 
 
 # Actors ------------------------------------------------------------------------------------------
+
+
+def _fenced(runtime: Runtime) -> list[Cell]:
+    """Actors that were killed, and whose code has not ended."""
+    return [cell for cell in ZOMBIES if isinstance(cell, Cell) and cell.runtime is runtime]
 
 
 def _cell(cell: Cell) -> Iterator[str]:
@@ -52,7 +83,8 @@ def _cell(cell: Cell) -> Iterator[str]:
         yield f"{cell.path} is not started, and {_messages(cell.waiting_mail)} for it"
     place = _place(_await_chain(cell.gen))
     if place:
-        yield f"{cell.path}, handling {cell.in_hand() or 'its start'}, stands at {place}"
+        killed = " though it was killed," if cell in ZOMBIES else ""
+        yield f"{cell.path}, handling {cell.in_hand() or 'its start'},{killed} stands at {place}"
     yield from (
         f"{cell.path} waits for {wait.target.path}{_purpose(wait)}"
         for wait in _waits(cell)
@@ -103,13 +135,17 @@ def _tasks() -> Iterator[str]:
             yield f"{name_of_task(task)} stands at {place}"
 
 
-def _all_tasks() -> Iterator[trio.lowlevel.Task]:
+def _all_tasks() -> Iterator[Task]:
     root = trio.lowlevel.current_root_task()
     pending = [root] if root is not None else []
     while pending:
         task = pending.pop()
         yield task
-        pending.extend(child for nursery in task.child_nurseries for child in nursery.child_tasks)
+        pending.extend(_children(task))
+
+
+def _children(task: Task) -> list[Task]:
+    return [child for nursery in task.child_nurseries for child in nursery.child_tasks]
 
 
 def _await_chain(awaited: Any) -> Iterator[Position]:

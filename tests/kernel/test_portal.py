@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,7 +16,7 @@ from trio.testing import wait_all_tasks_blocked
 
 import actorkit as ak
 from tests.harness import Do, Puppet, assert_conserved, assert_nothing_left
-from tests.kernel.support import Note
+from tests.kernel.support import Note, failure_in
 
 Collect: TypeAlias = Callable[..., list[int]]
 
@@ -423,6 +424,26 @@ def test_later_calls_learn_of_the_end() -> None:
     for attempt in attempts:
         with pytest.raises(ak.SystemClosed):
             attempt()
+
+
+def test_the_systems_thread_is_not_mistaken_for_another() -> None:
+    """A thread that has got the number of the system's, which is gone, is told of the end like any other."""
+    with open_quiet() as portal:
+        ref = desk(portal)
+        (home,) = [thread.ident for thread in threads_named("local")]
+    found: list[tuple[int | None, Exception]] = []
+
+    def call() -> None:
+        attempt = functools.partial(portal.ask, ref, Do(lambda _: 1))
+        found.append((threading.get_ident(), failure_in(attempt)))
+
+    for _ in range(20):
+        thread = threading.Thread(target=call)
+        thread.start()
+        thread.join(LONG)
+    if home not in [number for number, _ in found]:
+        pytest.skip("this platform gives thread numbers out once")
+    assert {type(error) for _, error in found} == {ak.SystemClosed}
 
 
 def test_an_opening_that_fails() -> None:

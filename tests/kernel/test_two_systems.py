@@ -242,3 +242,27 @@ def test_two_threads() -> None:
         runs = [pool.submit(run_in_virtual_time, partial(main, name)) for name in ("one", "two")]
         seen = [run.result(40.0) for run in runs]
     assert seen == [[Note((name, n)) for n in range(200)] for name in ("one", "two")]
+
+
+def _in_a_run_of_its_own(function: Callable[[], None]) -> None:
+    async def main() -> None:
+        function()
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize("run", [lambda function: function(), _in_a_run_of_its_own])
+async def test_another_thread_is_found_out(
+    system: ak.System, run: Callable[[Callable[[], None]], None]
+) -> None:
+    """A tell from another thread to a system at rest raises, names the remedy, and leaves the system as sound as before."""
+    one, other = await puppet(system), await puppet(system)
+    await settle()
+    for number, strings in enumerate((one, other)):
+        with pytest.raises(RuntimeError, match=r"another thread.*portal\.tell"):
+            await trio.to_thread.run_sync(run, partial(strings.ref.tell, Note(number)))
+    one.ref.tell(Note("from home"))
+    await settle()
+    assert one.log == [Note(0), Note("from home")]
+    assert other.log == [Note(1)]
+    assert await other.do(lambda _: one.do(lambda _: "sound")) == "sound"

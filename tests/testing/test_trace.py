@@ -67,7 +67,8 @@ def test_the_digest_says_who_when_and_what(these: list[Event], data: st.DataObje
     names = {field.name for field in attrs.fields(type(event))}
     told = sorted(names & {"step", "sender", "receiver", "actor", "about", "ran", "what"})
     field = data.draw(st.sampled_from(told))
-    changed = attrs.evolve(event, **{field: -1 if field == "step" else "somebody else"})
+    change: dict[str, Any] = {field: -1 if field == "step" else "somebody else"}
+    changed = attrs.evolve(event, **change)
     digests = {
         Trace(run).digest()
         for run in (
@@ -129,7 +130,8 @@ def test_types_are_told_by_name_wherever_they_are_written() -> None:
 
 def _reworded(event: Event) -> Event:
     names = {field.name for field in attrs.fields(type(event))}
-    return attrs.evolve(event, **{name: word for name, word in _FREE.items() if name in names})
+    words: dict[str, Any] = {name: word for name, word in _FREE.items() if name in names}
+    return attrs.evolve(event, **words)
 
 
 def _renumbered(event: Event, shift: int) -> Event:

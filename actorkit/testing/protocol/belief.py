@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from actorkit.kernel.message import shortened
@@ -13,6 +13,7 @@ S = TypeVar("S")
 M = TypeVar("M")
 
 _SHOWN = 3
+_CROWD = 256
 
 
 class Beliefs(Generic[S, M]):
@@ -32,9 +33,24 @@ class Beliefs(Generic[S, M]):
         known = self._possible.get(part)
         return known if known is not None else (self._reborn(self._model.initial(), self._lives),)
 
+    @property
+    def crowded(self) -> bool:
+        """Whether so many states are possible that hardly any answer would be wrong."""
+        return any(len(states) > _CROWD for states in self._possible.values())
+
     def legal(self, msg: M) -> bool:
         """Whether a message is allowed in whatever state it is."""
         return all(self._model.legal(state, msg) for state in self.of(self._model.part(msg)))
+
+    def describes(self, msg: M) -> bool:
+        """Whether the model has an answer to a message in every state it may be in, and does not itself fail over it."""
+        try:
+            for state in self.of(self._model.part(msg)):
+                self._model.legal(state, msg)
+                self._model.expect(state, msg)
+        except Exception:  # noqa: BLE001 - the user's model, given what nobody should send
+            return False
+        return True
 
     def observe(self, msg: M, outcome: history.Outcome, restarts: int = 0) -> None:
         """Take note of what became of a message, and of how often the actor was restarted meanwhile.
@@ -79,10 +95,25 @@ class Beliefs(Generic[S, M]):
             )
         self._possible[None] = after
 
-    def widen(self, msg: M, changes: Callable[[S], Iterable[S]]) -> None:
-        """Allow for more: each state may have become any of ``changes(state)``."""
+    def handled(self, msg: M) -> None:
+        """A message was handled, but nobody saw what it was answered by."""
         part = self._model.part(msg)
-        self._possible[part] = _distinct(t for s in self.of(part) for t in changes(s))
+        self._possible[part] = _distinct(self._model.expect(s, msg)[1] for s in self.of(part))
+
+    def observe_or_nothing(self, msg: M, outcome: history.Outcome, restarts: int = 0) -> None:
+        """As ``observe``, of a message that the actor may also have turned away without doing anything.
+
+        Raises:
+            ProtocolViolated: it answered, and no state explains the answer.
+        """
+        if not isinstance(outcome, history.Refused):
+            self.observe(msg, outcome, restarts)
+            return
+        part = self._model.part(msg)
+        before = self.of(part)
+        after = _distinct(t for s in before for t in self._after(s, msg, outcome, restarts))
+        self.restart(restarts)
+        self._possible[part] = _distinct((*after, *self.of(part)))
 
     def _after(self, state: S, msg: M, outcome: history.Outcome, restarts: int) -> Iterator[S]:
         never = self._reborn(state, restarts)

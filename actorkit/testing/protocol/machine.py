@@ -8,10 +8,10 @@ from __future__ import annotations
 import keyword
 import re
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
@@ -63,7 +63,9 @@ class ProtocolMachine(RuleBasedStateMachine):
         return self.beliefs.legal(msg)
 
     def guarded(self, act: Callable[[], None]) -> None:
-        """Do a step of the test, and remember that it failed."""
+        """Do a step of the test, and remember if it fails; nothing once too little is known to judge it."""
+        if self.beliefs.crowded:
+            return
         self.sound = False
         act()
         self.sound = True
@@ -146,8 +148,16 @@ test_case.__test__ = False  # type: ignore[attr-defined]  # its name looks like 
 
 
 def default_settings() -> settings:
-    """Hypothesis's own, as its profile says, without a deadline: the world has a clock of its own."""
-    return settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    """Hypothesis's own, as its profile says, without a deadline: the world has a clock of its own.
+
+    One failure at a time is enough. Explanations trace every line, which takes ten times as long, to name lines of ours.
+    """
+    return settings(
+        deadline=None,
+        report_multiple_bugs=False,
+        suppress_health_check=[HealthCheck.too_slow],
+        phases=[phase for phase in Phase if phase is not Phase.explain],
+    )
 
 
 def rule_names(machine: type, description: type[Model[Any, Any]]) -> dict[str, Transition]:
@@ -162,6 +172,13 @@ def free_name(machine: type, name: str) -> str:
     """A name for a rule that says what it does, and that the machine does not use itself."""
     plain = re.sub(r"\W+", "_", name).strip("_") or "step"
     return f"{plain}_" if hasattr(machine, plain) or keyword.iskeyword(plain) else plain
+
+
+def apart(name: str, taken: Iterable[str]) -> str:
+    """A name like this that is not taken."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def message_rule(name: str, values: st.SearchStrategy[Any]) -> Any:

@@ -1,13 +1,14 @@
 """The search for an order of operations that a sequential model accepts.
 
 It is that of Wing and Gong with the memory that Lowe added, in the manner of Porcupine: operations are placed one after
-the other, at each point only such as were called before the first one left returned; the last is undone when none fits;
+the other, at each point only such as were called before the first one left returned; the last is without when none fits;
 and the same set of placed operations is never looked at twice with the same state.
 
-Two more rules keep it short, and neither loses an order:
+Three more rules keep it short. None of them loses an order:
 
-- An operation of unknown outcome is tried after all others and need not be placed. Where two searches differ only in
-  that one has placed more of these than the other, it is dropped: whatever it may still do, the other may, too.
+- An operation of unknown outcome is tried after all others and need not be placed. Where two attempts differ only in
+  that one has placed more of these, it is given up: whatever it may still do, the other may, too.
+- An unknown one is no use where the next operation leads to the same state without it, as one write does after another.
 - Of two operations with equal request and answer, the one called no later that returned no later goes first: in any
   order in which it does not, the two can change places.
 """
@@ -37,7 +38,10 @@ _NOWHERE = -1  # instead of a state: there is none
 _NOBODY = -1  # instead of an operation: nobody has to go first
 
 _Config: TypeAlias = tuple[int, int, int]
+"""Which known operations are placed, ``low`` and ``window``, and the state."""
+
 _Placing: TypeAlias = tuple[int, int, int, int, int, int, int]
+"""An operation, and what to return to when it is taken back."""
 
 _Merit: TypeAlias = tuple[int, int, int]
 """What makes a dead end tell more than another: the returns it got past, known operations placed beyond them, and how
@@ -65,7 +69,8 @@ class Search(Generic[S]):
     Operations are numbers: first the known ones by return, then the unknown ones by call. The set of those placed is
     three ints: ``low``, the first known one that is not placed; the bits of ``window`` for those after it; the bits of
     ``chosen`` for the unknown ones. With few clients all three stay small. States are numbers as well, so the model is
-    asked once for each kind of operation and state, and each state is hashed once.
+    asked once for each kind of operation and state, and each state is hashed once. If the operation placed last is an
+    unknown one, ``without`` is the state in which it was placed.
 
     Args:
         operations: what to put in order; none of them may have failed.
@@ -102,7 +107,7 @@ class Search(Generic[S]):
         stack: list[_Placing] = []
         seen: dict[_Config, tuple[int, ...]] = {}
         low = window = chosen = 0
-        state, turn, undone = self._initial, -1, _NOWHERE
+        state, turn, without = self._initial, -1, _NOWHERE
         for self.steps in range(1, budget + 1):
             turn += 1
             known = candidates[low]
@@ -111,13 +116,13 @@ class Search(Generic[S]):
                 self._note(stack, (low, window.bit_count(), -chosen.bit_count()), state)
                 if not stack:
                     return False
-                op, low, window, chosen, state, turn, undone = stack.pop()
+                op, low, window, chosen, state, turn, without = stack.pop()
                 placed[op] = False
                 continue
             if placed[op] or not placed[first[op]]:
                 continue
             reached = moves[op][state]
-            if reached == _REFUSED or (undone != _NOWHERE and moves[op][undone] == reached):
+            if reached == _REFUSED or (without != _NOWHERE and moves[op][without] == reached):
                 continue
             if op < must:
                 config, lost = _with(op, low, window, reached), chosen
@@ -126,8 +131,8 @@ class Search(Generic[S]):
             if _met(seen, config, lost):
                 continue
             placed[op] = True
-            stack.append((op, low, window, chosen, state, turn, undone))
-            undone = state if op >= must else _NOWHERE
+            stack.append((op, low, window, chosen, state, turn, without))
+            without = state if op >= must else _NOWHERE
             low, window, state = config
             chosen, turn = lost, -1
             if low == must:

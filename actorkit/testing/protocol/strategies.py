@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import collections.abc
-import inspect
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Annotated, Any, TypeVar, Union, cast, overload
+from typing import Annotated, Any, TypeVar, cast, overload
 
 import attrs
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from hypothesis.strategies import SearchStrategy
 from actorkit.kernel.call import Reply
 from actorkit.kernel.message import is_message
 from actorkit.kernel.ref import Ref
+from actorkit.testing.protocol.hints import fields_of, is_union, origin_of, type_of, unaliased
 from actorkit.testing.protocol.leaves import (
     SIZE,
     NoStrategy,
@@ -78,7 +78,7 @@ def messages(vocabulary: Any, /, **fields: object) -> SearchStrategy[Any]:
     """
     classes = list(_classes(vocabulary))
     for cls in classes:
-        if not is_message(_origin(cls)):
+        if not is_message(origin_of(cls)):
             raise TypeError(f"messages() takes classes made by @ak.message, got {cls!r}")
     given = {name: _as_strategy(value) for name, value in fields.items()}
     _check_names(given, classes)
@@ -91,8 +91,8 @@ def _as_strategy(value: object) -> SearchStrategy[Any]:
 
 
 def _classes(vocabulary: Any) -> Iterator[Any]:
-    vocabulary = _unaliased(vocabulary)
-    if not _is_union(vocabulary):
+    vocabulary = unaliased(vocabulary)
+    if not is_union(vocabulary):
         yield vocabulary
         return
     for member in typing.get_args(vocabulary):
@@ -100,31 +100,12 @@ def _classes(vocabulary: Any) -> Iterator[Any]:
 
 
 def _check_names(given: Mapping[str, object], classes: Iterable[Any]) -> None:
-    known = {name for cls in classes for name in _fields(_origin(cls))}
+    known = {name for cls in classes for name in fields_of(origin_of(cls))}
     for name in given:
         if name not in known:
             raise TypeError(
                 f"no field is called {name!r}; there are {', '.join(sorted(known)) or 'none'}"
             )
-
-
-def _fields(cls: Any) -> dict[str, attrs.Attribute[Any]]:
-    """What the constructor takes, by the names it takes it by."""
-    return {str(field.alias): field for field in attrs.fields(cls) if field.init}
-
-
-def _origin(hint: Any) -> Any:
-    return typing.get_origin(hint) or hint
-
-
-def _unaliased(hint: Any) -> Any:
-    while hasattr(hint, "__value__"):  # PEP 695: type Alias = A | B
-        hint = hint.__value__
-    return hint
-
-
-def _is_union(hint: Any) -> bool:
-    return typing.get_origin(hint) in (Union, types.UnionType)
 
 
 def _name(cls: Any) -> str:
@@ -162,10 +143,10 @@ class _Building:
 
     def message(self, cls: Any, given: Mapping[str, SearchStrategy[Any]]) -> SearchStrategy[Any]:
         """A strategy for one class of the vocabulary."""
-        mine = {name: given[name] for name in _fields(_origin(cls)) if name in given}
-        registered = _REGISTERED.get(_origin(cls))
+        mine = {name: given[name] for name in fields_of(origin_of(cls)) if name in given}
+        registered = _REGISTERED.get(origin_of(cls))
         if registered is None:
-            return self._instances(cls, mine, _name(_origin(cls)))
+            return self._instances(cls, mine, _name(origin_of(cls)))
         if mine:
             raise TypeError(
                 f"{_name(cls)} has a registered strategy, which makes whole messages: leave out "
@@ -176,11 +157,11 @@ class _Building:
     def _instances(
         self, cls: Any, given: Mapping[str, SearchStrategy[Any]], where: str
     ) -> SearchStrategy[Any]:
-        made = _origin(cls)
+        made = origin_of(cls)
         bound = dict(zip(getattr(made, "__parameters__", ()), typing.get_args(cls), strict=False))
         drawn: dict[str, SearchStrategy[Any]] = {}
         picky = hasattr(made, "__attrs_post_init__")
-        for name, field in _fields(made).items():
+        for name, field in fields_of(made).items():
             limits = limits_of(field.validator)
             picky = picky or limits.anywhere_opaque
             place = _Place(f"{where}.{name}", limits, bound)
@@ -199,10 +180,10 @@ class _Building:
 
     def of(self, hint: Any, place: _Place) -> SearchStrategy[Any]:
         """A strategy for the values of a type at some place."""
-        hint = _unaliased(hint)
+        hint = unaliased(hint)
         if isinstance(hint, TypeVar):
             hint = _bound(hint, place)
-        if _is_union(hint):
+        if is_union(hint):
             return self._union(hint, place)
         if place.limits.among is not None:
             return sampled(place.limits, place.name)
@@ -215,7 +196,7 @@ class _Building:
         return self._plain(hint, place)
 
     def _plain(self, hint: Any, place: _Place) -> SearchStrategy[Any]:
-        origin = _origin(hint)
+        origin = origin_of(hint)
         if not isinstance(origin, type):
             return self._named(hint, place)
         if origin in _REGISTERED:
@@ -237,7 +218,7 @@ class _Building:
 
     def _nested(self, hint: Any, place: _Place) -> SearchStrategy[Any]:
         arguments = tuple(place.bound.get(a, a) for a in typing.get_args(hint))
-        cls = _origin(hint)[arguments] if arguments else hint
+        cls = origin_of(hint)[arguments] if arguments else hint
         if cls not in self._made:
             self._made[cls] = st.deferred(lambda: self._made[cls])  # while it is being made
             self._made[cls] = self._instances(cls, {}, place.name)
@@ -269,8 +250,8 @@ class _Building:
         strategies = [note for note in notes if isinstance(note, SearchStrategy)]
         if strategies:
             return fit(strategies[-1], place.limits)
-        origin = _origin(inner)
-        if not (origin in _CONTAINERS or _is_union(inner) or attrs.has(origin)):
+        origin = origin_of(inner)
+        if not (origin in _CONTAINERS or is_union(inner) or attrs.has(origin)):
             return leaf(hint, place.limits, place.name)  # Hypothesis reads annotated_types
         limits = place.limits
         for note in notes:
@@ -284,7 +265,7 @@ class _Building:
 
     def set_of(self, hint: Any, place: _Place) -> SearchStrategy[Any]:
         """Sets of either kind."""
-        many = st.sets if _origin(hint) in (set, collections.abc.MutableSet) else st.frozensets
+        many = st.sets if origin_of(hint) in (set, collections.abc.MutableSet) else st.frozensets
         elements = self._element(hint, 0, place, place.limits.elements)
         return fit(many(elements, **sizes(place.limits)), besides_size(place.limits))
 
@@ -329,17 +310,8 @@ def _lengths(note: Any) -> Limits:
 
 
 def _hint(cls: type, field: attrs.Attribute[Any], place: _Place) -> Any:
-    """The type of a field, with names looked up where the class was written."""
-    if field.type is None:
-        return Any
-    owner = next((b for b in cls.__mro__ if field.name in inspect.get_annotations(b)), cls)
-    holder = type(
-        owner.__name__,
-        (),
-        {"__annotations__": {"it": field.type}, "__module__": owner.__module__},
-    )
     try:
-        return typing.get_type_hints(holder, include_extras=True)["it"]
+        return type_of(cls, field)
     except NameError as error:
         raise NoStrategy(
             f"{place.name} is annotated {field.type!r}, and {error}: define that type in the module, "

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack
-from typing import Any, TypeVar, cast
-
-import attrs
+from typing import Any, TypeVar
 
 import actorkit as ak
 from actorkit.errors import VocabularyError
@@ -63,7 +61,7 @@ async def begun(system: ak.System, subject: Subject[M], *, supervised: bool) -> 
         return await subject(system)
     if not supervised:
         return await system.spawn(subject)
-    child = ak.Child(_CHILD, cast("ak.Props[M]", subject))
+    child = ak.Child(_CHILD, subject)
     tree = ak.supervise(child, max_restarts=_EVER, within=1.0)
     return (await system.start(tree, name=_SUPERVISOR)).child(child)
 
@@ -80,27 +78,6 @@ async def perform(ref: ak.Ref[Any], msg: Any, timeout: float = TIMEOUT) -> histo
         return history.outcome_of(error)
     ref.tell(msg)
     return history.Ok(None)
-
-
-@attrs.frozen
-class Strike:
-    """A fault while a message is on its way.
-
-    Attributes:
-        fault: its place in the list of faults.
-        name: what it is called.
-        after: after how many steps of the world it strikes.
-        which: chooses the victim if there are several.
-    """
-
-    fault: int
-    name: str = attrs.field(eq=False)
-    after: int = 0
-    which: int = 0
-
-    def __repr__(self) -> str:
-        victim = f", which={self.which}" if self.which else ""
-        return f"{self.name}(after={self.after}{victim})"
 
 
 class World:

@@ -316,7 +316,7 @@ def strategies(
     horizon: int | Callable[[], int],
     faults: int = 0,
 ) -> Iterator[Strategy]:
-    """Strategies without end, a fresh one for each run.
+    """Strategies without end, a fresh one for each run. The first is first in, first out without faults.
 
     A run depends on the seed and its own number alone, so run 731 can be made without the 730 before it (if the horizon is
     the same).
@@ -337,11 +337,12 @@ def strategies(
     family = _FAMILIES[name]
 
     def each() -> Iterator[Strategy]:
-        for number in count():
+        yield Fifo()
+        for number in count(1):
             steps = max(1, horizon() if callable(horizon) else horizon)
             dice = rng(f"{seed}/{number}")
             breaks = swarm(dice, faults, steps)
-            yield family[(seed + number) % len(family)](dice, steps, breaks)
+            yield family[number % len(family)](dice, steps, breaks)
 
     return each()
 

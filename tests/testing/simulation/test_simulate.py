@@ -419,7 +419,7 @@ def test_wrong_use_is_told_at_the_door() -> None:
 
 # The same everywhere ---------------------------------------------------------------------------------------------
 
-GOLDEN = "to be filled"
+GOLDEN = "57efda9875936cfe"
 PRINT_DIGESTS = """
 from hashlib import sha256
 from tests.testing.simulation.test_simulate import digests

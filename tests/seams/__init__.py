@@ -1,0 +1,1 @@
+"""The real clock, dice, threads, sockets and files."""

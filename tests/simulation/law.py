@@ -1,0 +1,100 @@
+"""How a law of the kernel is held: each test of this package runs under hundreds of schedules, thousands with ``make soak``.
+
+A law is an async test of a ``Sim``. Every run ends, besides what the simulation itself looks at, with a shutdown after which
+nothing may be left: no actor, name, link, monitor, timer or fenced code.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
+
+import pytest
+
+import actorkit as ak
+from actorkit.kernel.system import Startable
+from actorkit.kernel.wait import ZOMBIES
+from actorkit.testing import Fault, Sim, Violated, simulate
+from tests.harness import assert_conserved, assert_nothing_left
+
+QUICK = 300
+SOAK = 20_000
+_SEARCHES = [
+    pytest.param("portfolio", False, id="portfolio"),
+    pytest.param("delay", False, id="delay"),
+    pytest.param("portfolio", True, id="soak-portfolio", marks=pytest.mark.soak),
+    pytest.param("delay", True, id="soak-delay", marks=pytest.mark.soak),
+]
+
+H = TypeVar("H")
+Body = Callable[[Sim], Awaitable[None]]
+
+
+def law(
+    *, faults: Iterable[Fault] = (), sometimes: Iterable[str] = (), quick: int = QUICK, **options: Any
+) -> Callable[[Body], Callable[..., None]]:
+    """Make an async test one that is held under many schedules, by two strategies.
+
+    Args:
+        faults: what may be done to the system.
+        sometimes: what must come true in some run, so that the law is not held by things that never happen.
+        quick: how many schedules each strategy tries in ``make test``.
+        options: passed on to ``simulate``.
+    """
+
+    def decorate(body: Body) -> Callable[..., None]:
+        @functools.wraps(body)
+        async def whole(sim: Sim) -> None:
+            ZOMBIES.clear()  # a run that failed may have left some
+            await body(sim)
+            await end(sim)
+
+        def hold(strategy: Any, examples: int, seed: int | None) -> None:
+            simulate(
+                strategy=strategy,
+                examples=examples,
+                seed=seed,
+                faults=faults,
+                sometimes=sometimes,
+                **options,
+            )(whole)()
+
+        def run(strategy: str, soak: bool) -> None:
+            hold(strategy, SOAK if soak else quick, None if soak else 1)
+
+        run.__name__, run.__doc__, run.__module__ = body.__name__, body.__doc__, body.__module__
+        run.hold = hold  # type: ignore[attr-defined]
+        return pytest.mark.parametrize(("strategy", "soak"), _SEARCHES)(run)
+
+    return decorate
+
+
+async def end(sim: Sim) -> None:
+    """Let everything come to rest, shut the system down, and see that nothing is left of it."""
+    await sim.heal_and_settle()
+    await sim.system.shutdown()
+    await sim.settle()
+    assert_conserved(sim.system)
+    assert_nothing_left(sim.system)
+
+
+async def start(sim: Sim, tree: Startable[H], /, *, name: str | None = None) -> H:
+    """Start a tree, again and again if a fault strikes while it starts; what failed must have left nothing behind."""
+    while True:
+        try:
+            return await sim.start(tree, name=name)
+        except ak.StartError:
+            await sim.settle()
+            insist(sim, not sim.system.runtime.cells, "nothing is left of a tree that did not start")
+
+
+def insist(sim: Sim, holds: object, claim: str) -> None:
+    """From inside an actor, where an exception would only be a crash: fail the run unless the claim holds."""
+    if not holds:
+        sim.fail(Violated(claim))
+
+
+def books_balance(sim: Sim) -> None:
+    """At every step of the run, every message sent is handled, waits, or is a dead letter."""
+    sim.always(lambda: sim.system.conservation().balanced, "the books balance")
