@@ -50,6 +50,7 @@ from actorkit.kernel.events import (
     DeadLetter,
     DeadLetters,
     DeadReason,
+    DidNotStart,
     Events,
     HighWater,
     ObserverFailed,
@@ -57,7 +58,6 @@ from actorkit.kernel.events import (
     Report,
     Stalled,
     Started,
-    StartFailure,
     Stopped,
     UnhandledMessage,
     ZombieFenced,
@@ -85,16 +85,11 @@ from actorkit.kernel.stream import ReplyStream, Stream
 from actorkit.kernel.system import Conservation, System, open_system, run
 from actorkit.kernel.timekeeping import TimerHandle
 from actorkit.supervision.door import SupervisorRef, supervise
-from actorkit.supervision.dynamic import (
-    DynamicMessage,
-    DynamicRef,
-    TooManyChildren,
-    supervise_dynamic,
-)
+from actorkit.supervision.dynamic import DynamicMessage, TooManyChildren
 from actorkit.supervision.events import (
-    ChildShutdownError,
+    ChildDidNotStart,
+    ChildDidNotStop,
     ChildStarted,
-    ChildStartError,
     ChildTerminated,
     GaveUp,
     Offender,
@@ -102,6 +97,7 @@ from actorkit.supervision.events import (
 from actorkit.supervision.plan import ChildStatus
 from actorkit.supervision.requests import ChildCounts, ChildInfo, SupervisorMessage
 from actorkit.supervision.spec import AutoShutdown, Backoff, Child, Restart, Strategy
+from actorkit.supervision.template import DynamicRef, Template, supervise_dynamic
 
 if TYPE_CHECKING:
     from actorkit.kernel.portal import Portal, open_portal
@@ -121,14 +117,14 @@ __all__ = [
     "CallbackFailed",
     "Child",
     "ChildCounts",
+    "ChildDidNotStart",
+    "ChildDidNotStop",
     "ChildError",
     "ChildInfo",
     "ChildNotFound",
     "ChildPresent",
     "ChildRestarting",
     "ChildRunning",
-    "ChildShutdownError",
-    "ChildStartError",
     "ChildStarted",
     "ChildStatus",
     "ChildTerminated",
@@ -140,6 +136,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetters",
     "DeadReason",
+    "DidNotStart",
     "Down",
     "DynamicMessage",
     "DynamicRef",
@@ -177,7 +174,6 @@ __all__ = [
     "Stalled",
     "StartError",
     "StartFailed",
-    "StartFailure",
     "StartIgnored",
     "StartTimeout",
     "Started",
@@ -193,6 +189,7 @@ __all__ = [
     "SupervisorRef",
     "System",
     "SystemClosed",
+    "Template",
     "TimerHandle",
     "TooManyChildren",
     "Unhandled",

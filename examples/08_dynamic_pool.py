@@ -1,7 +1,7 @@
 """One actor for each customer: children of one template that come and go.
 
-A dynamic supervisor starts with no children. ``start_child`` adds one; its arguments are appended
-to the template's, and a restart uses the same ones again. A tab that is paid ends itself; being
+A dynamic supervisor starts with no children. ``start_child`` adds one; its arguments are added to
+the template's, and a restart uses the same ones again. A tab that is paid ends itself; being
 ``transient``, it is then forgotten and makes room for another, while one that crashes is restarted
 in its place, with nothing on it.
 """
@@ -21,7 +21,7 @@ class Pay(ak.Request[str]): ...
 
 
 class Tab(ak.Actor[Order | Pay]):
-    def __init__(self, currency: str, customer: str = "nobody") -> None:
+    def __init__(self, currency: str, customer: str) -> None:
         self.currency = currency
         self.customer = customer
         self.total = 0
@@ -37,7 +37,7 @@ class Tab(ak.Actor[Order | Pay]):
         return f"{self.customer} has paid {self.total} {self.currency}"
 
 
-TEMPLATE = ak.Child("tab", ak.props(Tab, "crowns"), restart="transient")
+TEMPLATE = ak.Template("tab", Tab, "crowns", restart="transient")
 
 
 async def main(system: ak.System) -> None:

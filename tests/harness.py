@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 
 import attrs
 import pytest
+import trio
 from trio.testing import wait_all_tasks_blocked
 
 import actorkit as ak
-from actorkit.testing import kit
+from actorkit.testing import kit, running
 from actorkit.testing.checks import check_conserved, check_nothing_left
 
 T = TypeVar("T")
@@ -29,7 +30,7 @@ assert_nothing_left = check_nothing_left
 def run_in_virtual_time(main: Callable[..., Awaitable[T]], **options: Any) -> T:
     """The kit's, with the order of trio's tasks left to chance: the kernel must stand any."""
     instruments = options.get("instruments", ())
-    return kit.run_in_virtual_time(main, seed=None, instruments=instruments)
+    return running.run_in_virtual_time(main, seed=None, instruments=instruments)
 
 
 def in_virtual_time(items: Iterable[pytest.Item], directory: Path) -> None:
@@ -167,6 +168,42 @@ async def puppet_below(
 def puppet_props(log: list[object], *, trap: bool = False) -> ak.Props[object]:
     """How to make a puppet that records in ``log``."""
     return ak.props(TrappingPuppet if trap else Puppet, log)
+
+
+# What a handler may be in the midst of -----------------------------------------------------------
+
+Wait = Callable[[ak.Context[Any]], Awaitable[object]]
+
+
+async def _parked(ctx: ak.Context[Any]) -> None:
+    await ctx.sleep(60)
+
+
+async def _on_trio(_: ak.Context[Any]) -> None:
+    await trio.sleep(60)
+
+
+async def _in_nursery(ctx: ak.Context[Any]) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ctx.sleep, 60)
+        nursery.start_soon(trio.sleep, 60)
+
+
+async def _in_scope(ctx: ak.Context[Any]) -> None:
+    with trio.move_on_after(70):
+        await ctx.sleep(60)
+
+
+# Every way to wait, for a minute: longer than any test has patience.
+WAITS: dict[str, Wait] = {
+    "parked": _parked,
+    "on trio": _on_trio,
+    "in a nursery": _in_nursery,
+    "in a scope": _in_scope,
+}
+
+
+# Relations ---------------------------------------------------------------------------------------
 
 
 async def link(one: Strings, other: Strings) -> None:

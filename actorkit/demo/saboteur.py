@@ -98,7 +98,7 @@ class Saboteur:
 def _is_death_of(event: object, path: str, strike: Strike) -> bool:
     """Whether an event says that the victim died, running or starting, and of this strike."""
     match event:
-        case ak.Stopped(path=where, reason=reason) | ak.StartFailure(path=where, reason=reason):
+        case ak.Stopped(path=where, reason=reason) | ak.DidNotStart(path=where, reason=reason):
             return where == path and _is_reason_of(reason, strike)
         case _:
             return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from types import FunctionType
+from types import FunctionType, UnionType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -12,7 +12,9 @@ from typing import (
     ParamSpec,
     Protocol,
     TypeVar,
+    Union,
     cast,
+    get_origin,
     overload,
 )
 
@@ -185,9 +187,14 @@ def on(taken: Any, /) -> Any:
     async; a method without a decorator returns one always or never. With a third parameter it gets a ``Reply`` and may
     answer later. For a ``StreamRequest`` it is an async generator, or takes a ``ReplyStream``.
 
+    Args:
+        taken: the class; of a generic one also ``Put[int]``, which says more to type checkers and the same to actors.
+
     Raises:
         VocabularyError: the argument is not a class.
     """
+    if not isinstance(taken, type):
+        taken = _generic_class(taken)
     if not isinstance(taken, type):
         raise VocabularyError(f"on() takes a message class, got {taken!r}")
 
@@ -198,6 +205,12 @@ def on(taken: Any, /) -> Any:
         return handler
 
     return mark
+
+
+def _generic_class(taken: Any) -> Any:
+    """The class behind ``Put[int]``; anything else as it is, unions too."""
+    origin = get_origin(taken)
+    return taken if origin in (Union, UnionType, None) else origin
 
 
 @attrs.frozen(slots=True)
@@ -217,9 +230,9 @@ class Props(Generic[M_contra]):
         actor.__init__(*self.args, **self.kwargs)  # type: ignore[misc]
         return actor
 
-    def with_arguments(self, *args: Any) -> Props[M_contra]:
-        """The same with arguments appended."""
-        return attrs.evolve(self, args=(*self.args, *args))
+    def with_arguments(self, *args: Any, **kwargs: Any) -> Props[M_contra]:
+        """The same with arguments added."""
+        return attrs.evolve(self, args=(*self.args, *args), kwargs={**self.kwargs, **kwargs})
 
 
 def props(cls: Callable[P, Actor[M]], /, *args: P.args, **kwargs: P.kwargs) -> Props[M]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from actorkit.kernel.call import died
 from actorkit.kernel.cell import Cell
-from actorkit.kernel.events import DeadReason, StartFailure, Stopped
+from actorkit.kernel.events import DeadReason, DidNotStart, Stopped
 from actorkit.kernel.exits import NO_ACTOR, Crashed, Down, ExitReason, Failed
 from actorkit.kernel.inspection import Inspection
 from actorkit.kernel.items import NO_MAIL, Fired, Next, RoomWait, Signal, is_mail
@@ -81,8 +81,8 @@ def _mourn(
     if cell.ready and runtime.events.wants(Stopped):
         actor = cell.props.cls.__qualname__
         runtime.events.emit(Stopped(cell.path, address, actor, reason, cell.messages_handled))
-    elif not cell.ready and runtime.events.wants(StartFailure) and start_failure(reason) is None:
-        runtime.events.emit(StartFailure(cell.path, cell.props.cls.__qualname__, reason))
+    elif not cell.ready and runtime.events.wants(DidNotStart) and start_failure(reason) is None:
+        runtime.events.emit(DidNotStart(cell.path, cell.props.cls.__qualname__, reason))
     cell.actor = None
 
 

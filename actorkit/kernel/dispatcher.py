@@ -21,7 +21,7 @@ import threading
 import types
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
 
@@ -29,7 +29,7 @@ from actorkit.errors import Refused, Stop
 from actorkit.kernel.call import Call
 from actorkit.kernel.cell import DEAD, RING, Cell, Leave, State
 from actorkit.kernel.exits import KILLED, NORMAL
-from actorkit.kernel.items import crash_of
+from actorkit.kernel.items import ROOM, crash_of
 from actorkit.kernel.life import (
     attend_or_other,
     begin,
@@ -123,6 +123,8 @@ def live(cell: Cell) -> Generator[Any, Any, None]:  # noqa: C901, PLR0912, PLR09
                                 cell.runtime.late_reply(cell, value)
                     else:
                         yield from attend_or_other(cell, item, cls, seq)
+                        if item is ROOM:  # the place behind it is given away: take it now
+                            continue
                     if seq >= last:
                         cell.handled = seq
                         last = seq + cell.batch
@@ -167,6 +169,7 @@ class Dispatcher:
         "pinned",
         "ready",
         "running",
+        "token",
         "turns",
     )
 
@@ -177,6 +180,7 @@ class Dispatcher:
         self.enqueue = self.push  # one bound method for all cells
         self.awake = False
         self.nursery: trio.Nursery | None = None
+        self.token: trio.lowlevel.TrioToken | None = None
         self._idle: list[trio.lowlevel.Task] = []
         self._stride = 1
         self.pinned = 0
@@ -198,16 +202,26 @@ class Dispatcher:
                 not; so a thread is found out if the system rests, and does damage if it does not.
         """
         if threading.get_ident() != self._home:
-            raise RuntimeError(
-                f"an actor of system {self._runtime.node!r} was reached from another thread than the system's own; "
-                "go through a Portal there: portal.tell(ref, message), portal.ask(ref, request)"
-            )
+            self._refuse_thread()
         if self._idle:
             self.awake = True
             trio.lowlevel.reschedule(self._idle.pop())
         elif self.nursery is not None:
             self.awake = True
             self.nursery.start_soon(self.carry, name="actorkit carrier")
+
+    def _refuse_thread(self) -> NoReturn:
+        """Another thread has put a cell into the run queue: have it served all the same, and say what is wrong."""
+        if self.token is not None:
+            self.token.run_sync_soon(self._serve)
+        raise RuntimeError(
+            f"an actor of system {self._runtime.node!r} was reached from another thread than the system's own; "
+            "go through a Portal there: portal.tell(ref, message), portal.ask(ref, request)"
+        )
+
+    def _serve(self) -> None:
+        if self.ready and not self.awake:
+            self.wake()
 
     def turn(self, carrier: Carrier) -> tuple[Cell, Any] | None:
         """Step ready cells until the slice is used up, or one yields a trap of trio's: then return both.
@@ -277,8 +291,7 @@ class Dispatcher:
                     if not await self._rest(task):
                         return
                     self.awake = True
-        if self.ready and not self.awake:
-            self.wake()
+        self._serve()
 
     async def _rest(self, task: trio.lowlevel.Task) -> bool:
         """Wait to be woken; False if there are idle carriers enough, and this one may end."""

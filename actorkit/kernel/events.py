@@ -114,7 +114,7 @@ class Stopped(Progress):
 
 
 @attrs.frozen(slots=True)
-class StartFailure(Report):
+class DidNotStart(Report):
     """An actor's constructor or ``started`` hook failed, so it never ran."""
 
     path: str
@@ -281,7 +281,10 @@ class DeadLetters:
 
     @property
     def recent(self) -> tuple[DeadLetter, ...]:
-        """The last ones, oldest first; at most 256."""
+        """The last ones, oldest first; at most 256.
+
+        Messages are kept as they are, not as text: each, and whatever it holds, stays alive until 256 more are lost.
+        """
         return tuple(self._recent)
 
     def add(self, letter: DeadLetter) -> None:

@@ -390,6 +390,7 @@ class _Engine:
         try:
             async with trio.open_nursery() as nursery:
                 dispatcher.nursery = nursery
+                dispatcher.token = trio.lowlevel.current_trio_token()
                 nursery.start_soon(self._runtime.clock.keep, name="actorkit clock")
                 self._running.set()
                 await self._stopping.wait()

@@ -89,7 +89,7 @@ class Census:
                 self._born(path)
             case ak.Stopped(path=path, reason=reason, handled=handled):
                 self._died(path, reason, handled, now)
-            case ak.StartFailure(path=path, reason=reason):
+            case ak.DidNotStart(path=path, reason=reason):
                 self._died(path, reason, 0, now)
             case ak.GaveUp(supervisor=path, restarts=restarts, within=within):
                 text = f"gave up: more than {restarts} restarts within {within:g} s"

@@ -47,6 +47,10 @@ class Connection(trio.abc.HalfCloseableStream):
         """The address of the other end, as this end sees it."""
 
     @abstractmethod
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Wait for at least one byte and return at most ``max_bytes``; ``b""`` when the peer will send no more."""
+
+    @abstractmethod
     def abort(self) -> None:
         """Give the connection up at once, without waiting; the peer gets ``BrokenResourceError``. Fine to repeat."""
 

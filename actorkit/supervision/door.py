@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import attrs
 
@@ -11,6 +11,7 @@ from actorkit.kernel.call import check_unfenced
 from actorkit.kernel.exits import SHUTDOWN
 from actorkit.kernel.ref import Ref
 from actorkit.kernel.system import System
+from actorkit.supervision.dynamic import DynamicMessage
 from actorkit.supervision.requests import (
     ChildCounts,
     ChildInfo,
@@ -32,8 +33,10 @@ from actorkit.supervision.spec import (
     check_children,
 )
 from actorkit.supervision.supervisor import Supervisor
+from actorkit.supervision.template import DynamicRef
 
 M = TypeVar("M")
+P = ParamSpec("P")
 
 
 @attrs.frozen(slots=True)
@@ -114,6 +117,14 @@ class SupervisorRef:
             ChildNotFound: the supervisor has no such child.
         """
         return SupervisorRef(self.child(spec))
+
+    def dynamic(self, spec: Child[DynamicMessage[P, M]], /) -> DynamicRef[P, M]:
+        """The door of a child that is a dynamic supervisor.
+
+        Raises:
+            ChildNotFound: the supervisor has no such child.
+        """
+        return DynamicRef(self.child(spec))
 
     async def start_child(self, spec: Child[M], /) -> Ref[M]:
         """Add a child and start it.

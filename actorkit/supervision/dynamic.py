@@ -5,31 +5,31 @@ Children have no order: they stop all at once, under one shared limit.
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import attrs
 
-from actorkit.errors import ChildNotFound, Refused, SpecError, StartError, StartIgnored
+from actorkit.errors import ChildNotFound, Refused, StartError, StartIgnored
 from actorkit.kernel.actor import Actor, Props, on
 from actorkit.kernel.address import Address
-from actorkit.kernel.call import check_unfenced
-from actorkit.kernel.exits import SHUTDOWN, Exit, ExitReason, Failed, Killed, Shutdown, orderly
+from actorkit.kernel.exits import Exit, ExitReason, Failed, Killed, Shutdown, orderly
 from actorkit.kernel.message import Request, message
 from actorkit.kernel.ref import Ref
-from actorkit.kernel.system import System
 from actorkit.supervision.events import (
-    ChildShutdownError,
+    ChildDidNotStart,
+    ChildDidNotStop,
     ChildStarted,
-    ChildStartError,
     ChildTerminated,
     GaveUp,
     Offender,
 )
 from actorkit.supervision.plan import backoff_delay, restart_allowed, wants_restart
 from actorkit.supervision.requests import ChildCounts
-from actorkit.supervision.spec import Backoff, Child, Flags, TreeProps
+from actorkit.supervision.spec import Child, Flags
 
 M = TypeVar("M")
+P = ParamSpec("P")
 
 
 class TooManyChildren(Refused):
@@ -41,10 +41,11 @@ class TooManyChildren(Refused):
 
 
 @message
-class StartDynamic(Request[Ref[Any] | StartError]):
-    """Start a child: the template's arguments with these appended."""
+class StartDynamic(Request[Ref[M] | StartError], Generic[P, M]):
+    """Start a child: the template's arguments with these added. ``P`` are those it takes, ``M`` is its vocabulary."""
 
     args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 @message
@@ -71,7 +72,7 @@ class RetryDynamic:
     segment: str
 
 
-DynamicMessage = StartDynamic | TerminateDynamic | ListDynamic | CountDynamic | RetryDynamic
+DynamicMessage = StartDynamic[P, M] | TerminateDynamic | ListDynamic | CountDynamic | RetryDynamic
 
 
 @attrs.define(slots=True)
@@ -85,7 +86,7 @@ class Place:
     since: float = 0.0
 
 
-class DynamicSupervisor(Actor[DynamicMessage]):
+class DynamicSupervisor(Actor[DynamicMessage[..., Any]]):
     """Keeps any number of children of one template. Made by ``supervise_dynamic``."""
 
     trap_exits = True
@@ -132,7 +133,7 @@ class DynamicSupervisor(Actor[DynamicMessage]):
     def _report_shutdown(self, place: Place, reason: ExitReason) -> None:
         killed_as_asked = isinstance(reason, Killed) and self.template.kills
         if not killed_as_asked and not orderly(reason):
-            self.ctx.events.emit(ChildShutdownError(self.ctx.path, self._offender(place), reason))
+            self.ctx.events.emit(ChildDidNotStop(self.ctx.path, self._offender(place), reason))
 
     async def exited(self, signal: Exit, /) -> None:
         """A linked actor has ended: if it is a child, restart or forget it."""
@@ -207,7 +208,7 @@ class DynamicSupervisor(Actor[DynamicMessage]):
         except StartError as error:
             reason = getattr(error, "reason", None) or Failed(str(error))
             if not self.ctx.told_to_stop():  # which breaks a start off
-                self.ctx.events.emit(ChildStartError(self.ctx.path, self._offender(place), reason))
+                self.ctx.events.emit(ChildDidNotStart(self.ctx.path, self._offender(place), reason))
             raise
         place.since = self.ctx.now()
         self.at[place.address] = place
@@ -227,14 +228,13 @@ class DynamicSupervisor(Actor[DynamicMessage]):
             place.segment, f"{self.ctx.path}/{place.segment}", actor, template.restart, False, limit
         )
 
-    @on(StartDynamic)
-    async def start_child(self, msg: StartDynamic) -> Ref[Any] | StartError:
+    @on(StartDynamic[..., Any])
+    async def start_child(self, msg: StartDynamic[..., Any]) -> Ref[Any] | StartError:
         """Start a child."""
         if self.max_children is not None and len(self.places) >= self.max_children:
             raise TooManyChildren(self.ctx.path, self.max_children)
-        place = Place(
-            f"{self.template.id}-{self._next}", self.template.props.with_arguments(*msg.args)
-        )
+        props = self.template.props.with_arguments(*msg.args, **msg.kwargs)
+        place = Place(f"{self.template.id}-{self._next}", props)
         self._next += 1
         self.places[place.segment] = place
         try:
@@ -266,98 +266,3 @@ class DynamicSupervisor(Actor[DynamicMessage]):
         specs = len(self.places)
         trees = specs if self.template.is_tree else 0
         return ChildCounts(specs, len(self.at), trees, specs - trees)
-
-
-@attrs.frozen(slots=True)
-class DynamicProps(TreeProps[DynamicMessage], Generic[M]):
-    """How to make a dynamic supervisor; what ``supervise_dynamic`` returns."""
-
-    async def start_on(self, system: System, name: str | None) -> DynamicRef[M]:
-        """Start it at the top of a system."""
-        return DynamicRef(await system.spawn(self, name=name))
-
-
-def supervise_dynamic(
-    template: Child[M],
-    /,
-    *,
-    max_restarts: int = 3,
-    within: float = 5.0,
-    backoff: Backoff | None = None,
-    max_children: int | None = None,
-) -> DynamicProps[M]:
-    """Say how to make a supervisor of many like children, none of which is started at first.
-
-    Args:
-        template: what all children have in common; its id is the stem of theirs.
-        max_restarts: how many restarts, of all children together, are allowed ``within`` seconds.
-        within: seconds; both edges of the sliding window count.
-        backoff: how long to wait before restarts; None restarts at once.
-        max_children: how many children there may be; None for any number.
-
-    Raises:
-        SpecError: a value is wrong.
-    """
-    flags = Flags(max_restarts=max_restarts, within=within, backoff=backoff)
-    if not isinstance(template, Child):
-        raise SpecError(f"supervise_dynamic() takes a Child as template, got {template!r}")
-    if template.significant:
-        raise SpecError("a dynamic supervisor's template is not significant")
-    if template.name is not None:
-        raise SpecError(
-            f"a template has no name, for only one of its children could hold it; got {template.name!r}"
-        )
-    if max_children is not None and (type(max_children) is not int or max_children < 1):
-        raise SpecError(f"max_children is a number from 1 up, or None, got {max_children!r}")
-    return DynamicProps(DynamicSupervisor, (flags, template, max_children))
-
-
-class DynamicRef(Generic[M]):
-    """A running dynamic supervisor whose children take messages of ``M``."""
-
-    __slots__ = ("ref",)
-
-    def __init__(self, ref: Ref[DynamicMessage]) -> None:
-        self.ref = ref
-
-    def __repr__(self) -> str:
-        return f"DynamicRef({self.ref.path})"
-
-    @property
-    def path(self) -> str:
-        """Where the supervisor stands in the tree."""
-        return self.ref.path
-
-    async def start_child(self, *args: Any) -> Ref[M]:
-        """Start a child with these arguments appended to the template's; its reference survives its restarts.
-
-        Raises:
-            TooManyChildren: there are ``max_children`` already.
-            StartError: it could not be started; nothing of it is kept.
-        """
-        outcome = await self.ref.ask(StartDynamic(args), timeout=None)
-        if isinstance(outcome, StartError):
-            raise outcome
-        return outcome
-
-    async def terminate_child(self, ref: Ref[M], /) -> None:
-        """Stop a child and forget it.
-
-        Raises:
-            ChildNotFound: it is not, or no longer, a child of this supervisor.
-        """
-        await self.ref.ask(TerminateDynamic(ref), timeout=None)
-
-    async def which_children(self) -> tuple[Ref[M], ...]:
-        """List the children that run, oldest first."""
-        return await self.ref.ask(ListDynamic(), timeout=None)
-
-    async def count_children(self) -> ChildCounts:
-        """Count the children; one that is being restarted is a specification, but not active."""
-        return await self.ref.ask(CountDynamic(), timeout=None)
-
-    async def stop(self, *, timeout: float | None = None) -> None:
-        """Stop all children and the supervisor, and wait until they are gone."""
-        check_unfenced()
-        self.ref._cell.interrupt(SHUTDOWN)  # noqa: SLF001 - a child that does not get ready is no reason to wait
-        await self.ref.stop(SHUTDOWN, timeout=timeout)

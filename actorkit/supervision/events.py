@@ -46,7 +46,7 @@ class ChildTerminated(Report):
 
 
 @attrs.frozen(slots=True)
-class ChildStartError(Report):
+class ChildDidNotStart(Report):
     """A child could not be started or restarted."""
 
     supervisor: str
@@ -59,7 +59,7 @@ class ChildStartError(Report):
 
 
 @attrs.frozen(slots=True)
-class ChildShutdownError(Report):
+class ChildDidNotStop(Report):
     """A child ended otherwise than asked when its supervisor stopped it; ``Killed`` if it overran its limit."""
 
     supervisor: str

@@ -30,9 +30,9 @@ from actorkit.kernel.ref import Ref
 from actorkit.kernel.seat import Seat
 from actorkit.supervision import plan as planning
 from actorkit.supervision.events import (
-    ChildShutdownError,
+    ChildDidNotStart,
+    ChildDidNotStop,
     ChildStarted,
-    ChildStartError,
     ChildTerminated,
     GaveUp,
     Offender,
@@ -180,7 +180,7 @@ class Supervisor(Actor[SupervisorMessage]):
         except StartError as error:
             reason = getattr(error, "reason", None) or Failed(str(error))
             if not self.ctx.told_to_stop():  # which breaks a start off
-                self.ctx.events.emit(ChildStartError(self.ctx.path, self._offender(child), reason))
+                self.ctx.events.emit(ChildDidNotStart(self.ctx.path, self._offender(child), reason))
             raise
         self.living[child.id] = address
         self.plan = planning.started(self.plan, child.id, self.ctx.now())
@@ -206,7 +206,7 @@ class Supervisor(Actor[SupervisorMessage]):
         reason = await self.ctx.stop_child(ref, limit=child.limit, kill=child.kills)
         reason = self.ctx.take_exits((address,)).get(address, reason)
         if not _as_asked(child, reason):
-            self.ctx.events.emit(ChildShutdownError(self.ctx.path, self._offender(child), reason))
+            self.ctx.events.emit(ChildDidNotStop(self.ctx.path, self._offender(child), reason))
 
     async def _stop_all(self) -> None:
         for each in planning.stop_order(self.plan):

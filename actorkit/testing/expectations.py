@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import trio
 
 from actorkit.kernel.actor import Actor
-from actorkit.kernel.events import DeadLetter, DeadReason, Started, StartFailure, Stopped
+from actorkit.kernel.events import DeadLetter, DeadReason, DidNotStart, Started, Stopped
 from actorkit.kernel.exits import Crashed, ExitReason
 from actorkit.kernel.message import shortened
 from actorkit.kernel.ref import Ref
@@ -97,7 +97,7 @@ async def expect_restarts(
     if not ref.alive:
         raise Unexpected(f"{ref.path} does not run, so it cannot be restarted")
     path, deaths = ref.path, Caught[ExitReason]()
-    listener = _Listener(system, settle, Started, Stopped, StartFailure, GaveUp)
+    listener = _Listener(system, settle, Started, Stopped, DidNotStart, GaveUp)
 
     def restarts() -> int:
         return sum(isinstance(e, Started) and e.path == path for e in listener.events)
@@ -125,7 +125,7 @@ def _fates(events: Iterable[Any], path: str) -> list[str]:
                 found.append(f"{path} was started again")
             case Stopped(path=where, reason=reason) if where == path:
                 found.append(f"{path} ended: {reason}")
-            case StartFailure(path=where, reason=reason) if where == path:
+            case DidNotStart(path=where, reason=reason) if where == path:
                 found.append(f"{path} did not start: {reason}")
             case GaveUp(supervisor=above, restarts=n, within=s) if path.startswith(above):
                 found.append(f"its supervisor {above} gave up after {n} restarts within {s:g} s")

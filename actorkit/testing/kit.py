@@ -6,18 +6,16 @@ In pytest, an async test takes ``kit`` as an argument. Elsewhere: ``async with o
 
 from __future__ import annotations
 
-import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, ClassVar, ParamSpec, Self, TypeVar, TypeVarTuple, Unpack, overload
+from typing import Any, ClassVar, ParamSpec, TypeVar, TypeVarTuple, overload
 
 import trio
-from trio.abc import Instrument
 from trio.testing import wait_all_tasks_blocked
 
 from actorkit.kernel.actor import Actor, Props, props
 from actorkit.kernel.events import DeadLetter, DeadReason
-from actorkit.kernel.exits import KILLED, ExitReason
+from actorkit.kernel.exits import ExitReason
 from actorkit.kernel.ref import Ref
 from actorkit.kernel.registry import Key
 from actorkit.kernel.report import CrashReport
@@ -29,11 +27,11 @@ from actorkit.testing.clock import VirtualClock
 from actorkit.testing.entropy import simulated_seams
 from actorkit.testing.expectations import Because, Caught
 from actorkit.testing.failures import Deadlock, LeftBehind, Misdirected, Unbalanced
-from actorkit.testing.probe import Inbox, Probe, standin
+from actorkit.testing.probe import Probe
+from actorkit.testing.running import DeadlockWatch, virtual_clock
+from actorkit.testing.standin import Inbox, standin
 from actorkit.testing.stepped import open_stepped_system
 from actorkit.testing.trace import Noted, Trace
-from actorkit.testing.trio_internals import choosing
-from actorkit.testing.waiting import break_off, tasks_of_actors, tasks_of_users, who_waits
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -46,41 +44,8 @@ R = TypeVar("R")
 P = ParamSpec("P")
 Ts = TypeVarTuple("Ts")
 
+_KITS: trio.lowlevel.RunVar[int] = trio.lowlevel.RunVar("actorkit_kits")  # opened in this run
 _SHOWN = 40  # events in a chart of what happened last
-
-
-def run_in_virtual_time(
-    main: Callable[[Unpack[Ts]], Awaitable[R]],
-    /,
-    *args: *Ts,
-    seed: int | None = 0,
-    instruments: Sequence[Instrument] = (),
-) -> R:
-    """As ``trio.run``, in virtual time and the same way every time: an hour of waiting is one jump.
-
-    Args:
-        main: an async function.
-        args: passed on to it.
-        seed: which order of trio's tasks, where any would do; None leaves it to chance, as trio does.
-        instruments: passed on to trio.
-    """
-    __tracebackhide__ = True
-    clock = VirtualClock()
-    if seed is None:
-        return trio.run(main, *args, clock=clock, instruments=instruments)
-    with choosing(_Shuffled(seed)):
-        return trio.run(main, *args, clock=clock, instruments=instruments)
-
-
-class _Shuffled:
-    """Lets trio's tasks go on in an order that is drawn from a seed."""
-
-    def __init__(self, seed: int) -> None:
-        self._rng = random.Random(seed)
-
-    def shuffle(self, batch: list[Any]) -> None:
-        """Put the tasks of one pass of trio's into order."""
-        self._rng.shuffle(batch)
 
 
 class TestKit:
@@ -89,10 +54,10 @@ class TestKit:
     Attributes:
         system: the system, of which nothing is hidden.
         trace: everything that has happened in it.
-        own_failures: what the kit itself raises at the end of a test: where that is raised tells nobody anything.
     """
 
-    own_failures: ClassVar = (Deadlock, LeftBehind, Misdirected, Unbalanced)
+    # What the kit itself raises at the end of a test: where that is raised tells nobody anything.
+    _own_failures: ClassVar = (Deadlock, LeftBehind, Misdirected, Unbalanced)
 
     __test__ = False  # it is no test, whatever its name makes pytest think
 
@@ -305,7 +270,7 @@ class TestKit:
 
     def note(self, text: str, /) -> None:
         """Write something into the trace, for whoever reads the chart."""
-        self.trace.append(Noted(0, self.now(), text))
+        self.trace.append(Noted(len(self.trace), self.now(), text))
 
     def chart(self, *, last: int | None = None) -> str:
         """What has happened as a message sequence chart; of the last so many events, if told so."""
@@ -324,7 +289,7 @@ class TestKit:
         events = list(self.trace)[: self._shown]
         return "\n".join((*crashes, text_chart(events, last=last) if events else ""))
 
-    def conclude(self) -> None:
+    def _conclude(self) -> None:
         """Leave what happens from now on, such as the shutdown, out of reports."""
         if self._shown is None:
             self._shown = len(self.trace)
@@ -371,12 +336,12 @@ async def open_kit_for_runner(
     name: str = "local", *, seed: int = 0, stepped: bool = True, annotate: bool = False
 ) -> AsyncGenerator[TestKit, None]:
     """As ``open_kit``, for test runners that have a better place than a note for what is to be told of a failure."""
-    clock = _virtual_clock()
+    clock = virtual_clock()
     trace = Trace()
-    with _DeadlockWatch(clock) as watch:
+    with DeadlockWatch(clock) as watch:
         async with _open_system(name, seed, trace if stepped else None) as system:
             kit = TestKit(system, clock, trace)
-            watch.kit = kit
+            watch.begin(system.runtime, kit._conclude)
             try:
                 with watch.body:
                     yield kit
@@ -391,7 +356,7 @@ async def open_kit_for_runner(
                     raise
                 raise failure from error
             finally:
-                kit.conclude()
+                kit._conclude()
         watch.check()
     check_conserved(system)
     check_nothing_left(system)
@@ -400,72 +365,10 @@ async def open_kit_for_runner(
 def _open_system(name: str, seed: int, trace: Trace | None) -> AbstractAsyncContextManager[System]:
     if trace is None:
         return open_system(name, audit=True, logs=False, watchdog=None)
-    return open_stepped_system(
-        name, trace=trace, seams=simulated_seams(seed), step=lambda: len(trace)
-    )
-
-
-def _virtual_clock() -> VirtualClock:
-    clock = trio.lowlevel.current_clock()
-    if not isinstance(clock, VirtualClock):
-        raise RuntimeError(
-            "a kit needs virtual time: run the test with run_in_virtual_time(main), "
-            "or with trio.run(main, clock=VirtualClock())"
-        )
-    return clock
-
-
-class _DeadlockWatch:
-    """Ends a test that would wait for ever, with more force each time that was not enough.
-
-    It cancels the test; then kills its actors; then breaks off what still stands behind a shield, actors first.
-    """
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self.body = trio.CancelScope()
-        self.failure: Deadlock | None = None
-        self.kit: TestKit | None = None
-        self._clock = clock
-        self._before: Callable[[], None] | None = None
-        self._force = [self._cancel, self._kill, self._break_actors, self._break_test]
-
-    def __enter__(self) -> Self:
-        self._before, self._clock.on_deadlock = self._clock.on_deadlock, self._stuck
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._clock.on_deadlock = self._before
-
-    def check(self) -> None:
-        """Raise what was found."""
-        __tracebackhide__ = True
-        if self.failure is not None:
-            raise self.failure from None  # that the test was cancelled for it is no news
-
-    def _stuck(self) -> None:
-        if self.kit is None or not self._force:
-            raise self.failure or Deadlock(_STUCK)
-        self._force.pop(0)(self.kit)
-
-    def _cancel(self, kit: TestKit) -> None:
-        self.failure = Deadlock("\n  ".join((_STUCK, *who_waits(kit.system.runtime))))
-        kit.conclude()
-        self.body.cancel()
-
-    def _kill(self, kit: TestKit) -> None:
-        for cell in list(kit.system.runtime.cells.values()):
-            cell.doom(KILLED)
-
-    def _break_actors(self, kit: TestKit) -> None:
-        for task in tasks_of_actors(kit.system.runtime):
-            break_off(task, Deadlock(str(self.failure)))
-
-    def _break_test(self, kit: TestKit) -> None:
-        for task in tasks_of_users():
-            break_off(task, Deadlock(str(self.failure)))
-
-
-_STUCK = "nothing can go on, and no timer is set, so the test would wait for ever:"
+    kits = _KITS.get(0)
+    _KITS.set(kits + 1)
+    seams = simulated_seams(f"{seed}, kit {kits}")  # two systems of one run have ids of their own
+    return open_stepped_system(name, trace=trace, seams=seams, step=lambda: len(trace))
 
 
 def _at_once(starting: Coroutine[Any, Any, R]) -> R:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise, product
 
 import attrs
@@ -16,8 +16,8 @@ BARE_SHAFT = 6
 _NARROWEST_GAP = 6
 # Tried from the left until a chart fits: how much of a name is in the header, how long a text gets an arrow that holds it.
 _NAME_CELLS = (40, 24, 16, 12, 8)
-_GENEROUS_TEXT_CELLS = (36, 30, 25, 20)
-_SPARE_TEXT_CELLS = (16, 12, 8, 0)
+_GENEROUS_TEXT_CELLS = (36, 34, 32, 30, 28, 26, 24, 22, 20)
+_SPARE_TEXT_CELLS = (18, 16, 14, 12, 10, 8, 0)
 
 
 @attrs.frozen(slots=True)
@@ -35,6 +35,15 @@ class Layout:
     column: dict[str, int]
     gutter: int
     width: int
+
+
+@attrs.frozen(slots=True, order=True)
+class _Need:
+    """The text of an arrow, which takes so many cells, wants room between two columns."""
+
+    first: int
+    last: int
+    text: int
 
 
 class Strip:
@@ -62,10 +71,12 @@ class Strip:
 
 def columns(scene: Scene, gutter: int, width: int) -> Layout | None:
     """The columns for all participants of a scene; None if they do not fit side by side."""
+    needs = sorted(_needs(scene), key=lambda need: (need.last - need.first, need))
     for headers, text_cells in _tries(scene.names):
         if len(set(headers.values())) < len(headers):
             continue
-        at = _places([headers[name] for name in scene.names], scene, text_cells, gutter)
+        held = [need for need in needs if need.text <= text_cells]
+        at = _places([headers[name] for name in scene.names], held, gutter)
         if at and at[-1] + _right_half(headers[scene.names[-1]]) < width:
             return Layout(headers, dict(zip(scene.names, at, strict=True)), gutter, width)
     return None
@@ -155,33 +166,34 @@ def _right_half(header: str) -> int:
     return cells(header) - _left_half(header)
 
 
-def _places(headers: Sequence[str], scene: Scene, text_cells: int, gutter: int) -> list[int]:
-    """Where lifelines stand that leave room for the headers, and on their arrows for texts up to ``text_cells``."""
+def _places(headers: Sequence[str], needs: Iterable[_Need], gutter: int) -> list[int]:
+    """Where lifelines stand that leave room for the headers, and for what arrows need."""
     between = [
         max(_NARROWEST_GAP, _right_half(left) + _left_half(right) + 2)
         for left, right in pairwise(headers)
     ]
-    for first, last, needed in sorted(_needs(scene, text_cells), key=lambda n: n[1] - n[0]):
-        _widen(between, first, last, needed)
+    for need in needs:
+        _widen(between, need)
     places = [gutter + _left_half(headers[0])] if headers else []
     for gap in between:
         places.append(places[-1] + gap)
     return places
 
 
-def _needs(scene: Scene, text_cells: int) -> Iterator[tuple[int, int, int]]:
-    """The room every arrow asks for: between which two columns, and how much."""
+def _needs(scene: Scene) -> set[_Need]:
     column = {name: place for place, name in enumerate(scene.names)}
+    needs: set[_Need] = set()
     for row in scene.rows:
         if isinstance(row, Arrow) and row.source != row.target:
             first, last = sorted((column[row.source], column[row.target]))
-            if cells(row.text) <= text_cells:
-                yield first, last, cells(row.text) + BARE_SHAFT
+            needs.add(_Need(first, last, cells(row.text)))
+    return needs
 
 
-def _widen(between: list[int], first: int, last: int, needed: int) -> None:
-    missing = needed - sum(between[first:last])
-    for place in range(first, last):
-        share = -(-max(0, missing) // (last - place))
+def _widen(between: list[int], need: _Need) -> None:
+    """Spread what is missing evenly over the gaps below an arrow."""
+    missing = need.text + BARE_SHAFT - sum(between[need.first : need.last])
+    for place in range(need.first, need.last):
+        share = -(-max(0, missing) // (need.last - place))
         between[place] += share
         missing -= share

@@ -220,10 +220,10 @@ class _Rows:
         return Mark(event.step, event.receiver, f"handles {text}{origin}", sender=sent.sender)
 
     def _lost(self, event: Lost) -> Mark:
-        number = self._numbers.get(event.number or 0)
+        sent = None if event.number is None else self._sent.get(event.number)
+        number = None if sent is None else self._numbers.get(sent.number)
         self._forget(event.number, event.receiver)
         text = message_text(event.message) if number is None else f"#{number}"
-        sent = self._sent.get(event.number or 0)
         return Mark(
             event.step,
             event.receiver,
@@ -249,6 +249,7 @@ class _Rows:
             text = "started" if life == 1 else f"started again (incarnation {life})"
             return Line(event.step, Sign.STARTED, text, who)
         self._waiting.pop(event.actor, None)
+        self._lives[event.actor] = max(1, self._lives[event.actor])
         sign, verb = (Sign.HARM, "died") if event.crashed else (Sign.ENDED, "ended")
         return Line(event.step, sign, f"{verb}: {one_line(event.reason)}", who)
 

@@ -254,7 +254,7 @@ class MemoryTransport:
     async def listen(self, address: str | None = None) -> MemoryListener:
         """Listen at a port of this host; at a free one unless told otherwise."""
         self._check_alive()
-        name, port = split_address(address or join_address(self._host.name, 0))
+        name, port = (self._host.name, 0) if address is None else split_address(address)
         if name != self._host.name:
             raise OSError(
                 errno.EADDRNOTAVAIL, f"{address} is no address of host {self._host.name!r}"

@@ -70,9 +70,10 @@ def pytest_runtest_makereport(
     report = yield
     opened = item.stash.get(_OPENED, None)
     if opened is not None and report.failed:
-        if call.excinfo is not None and isinstance(call.excinfo.value, opened.own_failures):
+        if call.excinfo is not None and isinstance(call.excinfo.value, opened._own_failures):
             report.longrepr = call.excinfo.getrepr(style="value", chain=False)
-        report.sections.append(("actorkit: what happened last", opened.report()))
+        if text := opened.report():
+            report.sections.append(("actorkit: what happened last", text))
     return report
 
 
@@ -175,7 +176,7 @@ def _run(
 ) -> None:
     """What pytest-trio calls instead of ``trio.run``."""
     __tracebackhide__ = True
-    from actorkit.testing.kit import run_in_virtual_time  # noqa: PLC0415 - as above
+    from actorkit.testing.running import run_in_virtual_time  # noqa: PLC0415 - as above
 
     if clock is not None:
         _complain(
@@ -195,7 +196,18 @@ def _only_leaf(error: BaseException) -> BaseException:
 
 
 def _takes_kit(item: pytest.Item) -> bool:
-    return _PRIVATE in getattr(item, "fixturenames", ())
+    return _PRIVATE in getattr(item, "fixturenames", ()) or _extends_kit(item)
+
+
+def _extends_kit(item: pytest.Item) -> bool:
+    """Whether a project's ``kit`` takes ours: pytest before 9 does not list what an overridden fixture takes."""
+    info = getattr(item, "_fixtureinfo", None)
+    for definition in reversed(info.name2fixturedefs.get("kit", ()) if info is not None else ()):
+        if definition.func is _kit:
+            return True
+        if "kit" not in definition.argnames:
+            return False
+    return False
 
 
 def _function(item: pytest.Item) -> Any:

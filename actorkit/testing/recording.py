@@ -74,6 +74,7 @@ class Recorder:
         self.trace = trace
         self.step = step
         self._next = 0
+        self.written: object = None  # by ``send``, which may go on to ``tell``
         # What is on its way to whom, by the identity of the message, in the order it was sent.
         self._under_way: dict[tuple[str, int], deque[tuple[int, object]]] = {}
 
@@ -108,6 +109,12 @@ class Recorder:
             number = self._take(cell.path, message)
         if number is not None:
             self.trace.append(Handled(self.step(), self._now(), number, cell.path))
+
+    def withdrawn(self, number: int, cell: Cell, message: object) -> None:
+        """Whoever waited for room to send a message has given up."""
+        if self._take(cell.path, message) == number:
+            why = "its sender no longer waits for room"
+            self.trace.append(Lost(self.step(), self._now(), number, cell.path, message, why))
 
     def answered(self, number: int, cell: Cell, receiver: str, reply: object, failed: bool) -> None:
         """Whoever asked knows what came of it."""
@@ -155,8 +162,25 @@ class RecordingRef(CountingRef[M_contra]):
     def tell(self, message: M_contra, /) -> None:
         """Write down, and tell."""
         cell = self._cell
-        _recorder(cell).sent(whoever_speaks(), cell, message, asked=False)
+        recorder = _recorder(cell)
+        if recorder.written is not message:
+            recorder.sent(whoever_speaks(), cell, message, asked=False)
+        recorder.written = None
         super().tell(message)
+
+    async def send(self, message: M_contra, /) -> None:
+        """Write down, and send; it may have to wait for room, and do so in vain."""
+        cell = self._cell
+        recorder = _recorder(cell)
+        number = recorder.sent(whoever_speaks(), cell, message, asked=False)
+        recorder.written = message
+        try:
+            await super().send(message)
+        except BaseException:
+            recorder.withdrawn(number, cell, message)
+            raise
+        finally:
+            recorder.written = None
 
     async def ask(self, message: AskOf[M_contra, R], /, *, timeout: float | None = 5.0) -> R:
         """Write down, ask, and write down what came of it."""

@@ -14,6 +14,7 @@ import trio
 
 from actorkit.kernel.cell import DEAD, Cell, State
 from actorkit.kernel.dispatcher import IDLE, MORE, Dispatcher
+from actorkit.kernel.items import ROOM
 from actorkit.kernel.runtime import Runtime
 from actorkit.kernel.system import System, open_runtime
 from actorkit.kernel.wait import PARK, Carrier
@@ -95,7 +96,7 @@ class SteppedDispatcher(Dispatcher):
     def _step_once(self, cell: Cell) -> Any:
         """Let a cell handle one message; between messages it goes to rest at once if there is none."""
         if self._recorder is not None and _takes_mail(cell):
-            self._recorder.handled(cell, cell.queue[0])
+            self._recorder.handled(cell, _next_item(cell))
         cell.batch = 1
         self.running = cell
         try:
@@ -126,6 +127,15 @@ def _takes_mail(cell: Cell) -> bool:
         and cell.ready
         and cell.state is not State.DEAD
     )
+
+
+def _next_item(cell: Cell) -> Any:
+    """The item that the next step takes: the mark that lets senders in is taken together with what follows it."""
+    item = cell.queue[0]
+    if item is not ROOM:
+        return item
+    let_in = (wait.message for wait in cell.senders or () if not wait.done)
+    return cell.queue[1] if len(cell.queue) > 1 else next(let_in, item)
 
 
 @asynccontextmanager

@@ -73,7 +73,7 @@ def test_a_token_brings_the_failure_back_in_a_new_process(bank: Path) -> None:
     line = re.search(r"Replay: actorkit (replay ak1:\S+ \S+)", failed.stdout)
     assert line is not None, failed.stdout
 
-    again = run("actorkit", *line[1].split(), cwd=bank)
+    again = run("actorkit.cli", *line[1].split(), cwd=bank)
     assert again.returncode == 1
     assert "Found by a replay" in again.stdout
     chart = re.search(r"(?s)reordering.*?Replay", failed.stdout)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import pytest
-import trio
 
 import actorkit as ak
 from tests.harness import (
+    WAITS,
+    Wait,
     end,
     link,
     lost,
@@ -61,23 +61,10 @@ async def test_a01_t_exit_2_other_normal(system: ak.System) -> None:
 
 
 async def _no_wait(_: ak.Context[Any]) -> None: ...
-async def _wait_here(ctx: ak.Context[Any]) -> None:
-    await ctx.sleep(1)
 
 
-async def _wait_on_trio(_: ak.Context[Any]) -> None:
-    await trio.sleep(1)
-
-
-async def _wait_in_nursery(ctx: ak.Context[Any]) -> None:
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(ctx.sleep, 1)
-
-
-@pytest.mark.parametrize("wait", [_no_wait, _wait_here, _wait_on_trio, _wait_in_nursery])
-async def test_a02_t_exit_2_catch(
-    system: ak.System, wait: Callable[[ak.Context[Any]], Awaitable[None]]
-) -> None:
+@pytest.mark.parametrize("wait", [_no_wait, *WAITS.values()])
+async def test_a02_t_exit_2_catch(system: ak.System, wait: Wait) -> None:
     """An actor that sends itself an exit signal dies of it, whatever its handler catches."""
     suicidal, watcher = await puppet(system), await puppet(system)
     await watch(watcher, suicidal)

@@ -182,7 +182,7 @@ async def test_d61_simple_one_for_one_escalation(system: ak.System) -> None:
 
     stage.news()
     failing = stage.child("f", starts=at_first("ok", then="fail"))
-    errors = record(system, ak.ChildStartError)
+    errors = record(system, ak.ChildDidNotStart)
     pool = await system.start(ak.supervise_dynamic(failing, max_restarts=4))
     await crash(await pool.start_child())
     assert stage.news() == ["start f", "stop f", "gone f", *["start f"] * 4]
@@ -209,7 +209,7 @@ async def test_d61_max_children(system: ak.System) -> None:
 async def test_d62_simple_one_for_one_shutdown(system: ak.System) -> None:
     """Dynamic children stop all at once under one shared limit; one that overruns it is killed and reported."""
     stage = Stage()
-    stopped, errors = record(system, ak.Stopped), record(system, ak.ChildShutdownError)
+    stopped, errors = record(system, ak.Stopped), record(system, ak.ChildDidNotStop)
     roles = stage.role("a", ending=1), stage.role("b", ending=1), stage.role("slow", ending=5)
     template = ak.Child("w", ak.Props[WorkerMessage](Worker), shutdown=2.0)
     pool = await system.start(ak.supervise_dynamic(template))
@@ -230,7 +230,7 @@ async def test_d62_simple_one_for_one_shutdown(system: ak.System) -> None:
 async def test_d62_brutal_kill(system: ak.System) -> None:
     """Dynamic children whose template says so are killed, which is no error."""
     stage = Stage()
-    errors = record(system, ak.ChildShutdownError)
+    errors = record(system, ak.ChildDidNotStop)
     template = stage.child("w", shutdown="kill", ending=FOREVER)
     pool = await system.start(ak.supervise_dynamic(template))
     for _ in range(3):
@@ -281,7 +281,7 @@ async def test_d59_terminate_before_the_exit_is_handled(system: ak.System) -> No
     stage = Stage()
     worker = stage.child("w")
     supervisor = await system.start(ak.supervise(worker, max_restarts=0))
-    errors = record(system, ak.ChildShutdownError)
+    errors = record(system, ak.ChildDidNotStop)
     async with trio.open_nursery() as nursery:
         system.suspend(supervisor.ref)
         nursery.start_soon(supervisor.terminate_child, worker)

@@ -26,7 +26,7 @@ from tests.supervision.support import (
 async def test_d60_sup_stop_timeout(system: ak.System) -> None:
     """A child that overruns its shutdown limit is killed when it is over; siblings and supervisor end with ``Shutdown``."""
     stage = Stage()
-    stopped, errors = record(system, ak.Stopped), record(system, ak.ChildShutdownError)
+    stopped, errors = record(system, ak.Stopped), record(system, ak.ChildDidNotStop)
     slow = stage.child("slow", ending=FOREVER, shutdown=1.0)
     supervisor = await system.start(
         ak.supervise(stage.child("a"), slow, stage.child("b")), name="top"
@@ -66,7 +66,7 @@ async def test_d60_stopping_runs_without_trapping(system: ak.System) -> None:
 async def test_d60_brutal_kill(system: ak.System) -> None:
     """A child with ``shutdown="kill"`` is killed without being asked, which is no error."""
     stage = Stage()
-    errors = record(system, ak.ChildShutdownError)
+    errors = record(system, ak.ChildDidNotStop)
     child = stage.child("w", shutdown="kill", trap=True, ending=FOREVER)
     supervisor = await system.start(ak.supervise(child))
     await supervisor.stop()
@@ -77,7 +77,7 @@ async def test_d60_brutal_kill(system: ak.System) -> None:
 async def test_d60_a_stop_that_fails_is_reported(system: ak.System) -> None:
     """A child whose ``stopping`` hook raises is reported, and the others are stopped all the same (OTP 5.12)."""
     stage = Stage()
-    errors = record(system, ak.ChildShutdownError)
+    errors = record(system, ak.ChildDidNotStop)
     supervisor = await system.start(
         ak.supervise(stage.child("a"), stage.child("bad", fails_to_end=True))
     )
@@ -252,7 +252,7 @@ async def test_d65_a_killed_top_supervisor_leaves_nothing(system: ak.System) -> 
     pool = ak.Child("pool", ak.supervise_dynamic(stage.child("d")))
     middle = ak.Child("middle", ak.supervise(leaf, pool))
     supervisor = await system.start(ak.supervise(middle, stage.child("x")))
-    dynamic: ak.DynamicRef[WorkerMessage] = ak.DynamicRef(supervisor.supervisor(middle).child(pool))
+    dynamic = supervisor.supervisor(middle).dynamic(pool)
     await dynamic.start_child()
     assert len(system.runtime.cells) == 8
     await kill(supervisor.ref)

@@ -80,7 +80,7 @@ async def test_e78_start_errors_and_giving_up(system: ak.System) -> None:
     await crash(supervisor.child(bad))
     assert [type(event).__name__ for event in events] == [
         "CrashReport", "ChildTerminated",
-        "StartFailure", "ChildStartError", "StartFailure", "ChildStartError", "GaveUp",
+        "DidNotStart", "ChildDidNotStart", "DidNotStart", "ChildDidNotStart", "GaveUp",
     ]  # fmt: skip
     gave_up = events[-1]
     assert isinstance(gave_up, ak.GaveUp)
@@ -96,7 +96,7 @@ async def test_e78_an_orderly_tree_is_silent(system: ak.System) -> None:
     pool = ak.Child("pool", ak.supervise_dynamic(stage.child("d")))
     reports, progress = record(system, ak.Report), record(system, ak.ChildStarted)
     supervisor = await system.start(ak.supervise(inner, pool))
-    await ak.DynamicRef(supervisor.child(pool)).start_child()
+    await supervisor.dynamic(pool).start_child()
     await supervisor.stop()
     assert reports == []
     assert [p.child.id for p in progress] == ["a", "b", "inner", "pool", "d-1"]
@@ -111,7 +111,7 @@ async def test_e79_one_shutdown_error(system: ak.System) -> None:
     supervisor = await system.start(ak.supervise(overrun, brutal))
     await supervisor.stop()
     [report] = reports
-    assert isinstance(report, ak.ChildShutdownError)
+    assert isinstance(report, ak.ChildDidNotStop)
     assert (report.child.id, report.child.shutdown, report.reason) == (
         "overrun",
         "1.0",

@@ -115,7 +115,7 @@ async def test_d55_one_for_one_escalation(system: ak.System) -> None:
     bad = stage.child("bad", starts=at_first("ok", then="fail"))
     sibling = stage.child("sibling")
     gave_up = record(system, ak.GaveUp)
-    errors = record(system, ak.ChildStartError)
+    errors = record(system, ak.ChildDidNotStart)
     supervisor = await system.start(ak.supervise(bad, sibling, max_restarts=4))
     stage.news()
     supervisor.child(bad).tell(Crash())

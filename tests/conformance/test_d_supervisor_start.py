@@ -49,7 +49,7 @@ async def test_d47_sup_start_fail(system: ak.System) -> None:
         stage.child("d", starts=["fail"]),
         stage.child("f"),
     ]
-    errors = record(system, ak.ChildStartError)
+    errors = record(system, ak.ChildDidNotStart)
     stopped = record(system, ak.Stopped)
     with pytest.raises(ak.StartFailed) as failure:
         await system.start(ak.supervise(*children), name="top")

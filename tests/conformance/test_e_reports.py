@@ -236,6 +236,6 @@ async def test_e79_overrun_shutdown_limit(system: ak.System) -> None:
     await top.stop()
     reports: list[Any] = [event for event in heard if isinstance(event, ak.Report)]
     assert [(type(r).__name__, r.child.id, r.reason) for r in reports] == [
-        ("ChildShutdownError", "slow", ak.Killed())
+        ("ChildDidNotStop", "slow", ak.Killed())
     ]
     assert trio.current_time() == pytest.approx(began + 1.5)

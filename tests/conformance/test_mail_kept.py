@@ -13,7 +13,7 @@ import pytest
 import trio
 
 import actorkit as ak
-from tests.harness import end, lost, puppet, settle
+from tests.harness import WAITS, end, lost, puppet, settle
 
 
 @ak.message
@@ -234,17 +234,9 @@ async def test_mail_that_waits_at_the_start_is_no_matter_of_the_starter(
     assert log == ["to myself"]
 
 
-async def _park(ctx: ak.Context[Any]) -> None:
-    await ctx.sleep(9)
-
-
-async def _wait_on_trio(_: ak.Context[Any]) -> None:
-    await trio.sleep(9)
-
-
 async def test_books_balance_in_the_midst_of_work(system: ak.System) -> None:
     """The message in hand counts as handled, so the books balance at any time."""
-    for wait in (_park, _wait_on_trio):
+    for wait in WAITS.values():
         server = await puppet(system)
         for _ in range(3):
             server.ref.tell(Note("quick"))
@@ -253,7 +245,7 @@ async def test_books_balance_in_the_midst_of_work(system: ak.System) -> None:
         await settle()
         assert system.conservation().balanced
         assert system.statistics(server.ref).handled == 4
-        await trio.sleep(10)
+        await trio.sleep(100)
         await end(server, ak.Normal())
 
 

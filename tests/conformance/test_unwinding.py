@@ -16,8 +16,10 @@ import trio
 
 import actorkit as ak
 from tests.harness import (
+    WAITS,
     Ended,
     Strings,
+    Wait,
     lost,
     puppet,
     puppet_below,
@@ -35,29 +37,7 @@ class Note:
     text: str
 
 
-Wait = Callable[[ak.Context[Any]], Awaitable[object]]
-
-
-async def _park(ctx: ak.Context[Any]) -> None:
-    await ctx.sleep(50)
-
-
-async def _on_trio(_: ak.Context[Any]) -> None:
-    await trio.sleep(50)
-
-
-async def _in_nursery(ctx: ak.Context[Any]) -> None:
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(ctx.sleep, 50)
-        nursery.start_soon(trio.sleep, 50)
-
-
-async def _in_scope(ctx: ak.Context[Any]) -> None:
-    with trio.move_on_after(60):
-        await ctx.sleep(50)
-
-
-WAITS = pytest.mark.parametrize("wait", [_park, _on_trio, _in_nursery, _in_scope])
+WAITING = pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 
 
 async def _kill_from_outside(victim: Strings, killer: Strings) -> None:
@@ -77,7 +57,7 @@ Kill = Callable[[Strings, Strings], Awaitable[None]]
 
 
 @KILLS
-@WAITS
+@WAITING
 async def test_finally_runs_but_sends_nothing(system: ak.System, wait: Wait, kill: Kill) -> None:
     """A killed handler's ``finally`` runs; what it tells, asks or signals then reaches nobody."""
     victim, killer, peer = [await puppet(system) for _ in range(3)]
@@ -111,7 +91,7 @@ async def test_finally_runs_but_sends_nothing(system: ak.System, wait: Wait, kil
 
 
 @KILLS
-@WAITS
+@WAITING
 async def test_finally_that_awaits_trio_is_cancelled(
     system: ak.System, wait: Wait, kill: Kill
 ) -> None:
@@ -143,7 +123,7 @@ async def test_finally_that_awaits_trio_is_cancelled(
     assert log == ["cleaned up"]
 
 
-@WAITS
+@WAITING
 async def test_exit_reason_is_the_one_decided(system: ak.System, wait: Wait) -> None:
     """Whatever a dying handler raises while it unwinds, the reason is the first fatal signal's (semantics 1.7)."""
     victim, killer = await puppet(system), await puppet(system)
@@ -223,7 +203,7 @@ async def test_stopped_as_it_wakes(system: ak.System, on_trio: bool) -> None:
     assert trio.current_time() == pytest.approx(1.0)
 
 
-@WAITS
+@WAITING
 async def test_orderly_stop_breaks_off_the_wait(system: ak.System, wait: Wait) -> None:
     """A supervisor's stop does not wait for what a handler waits for; ``finally`` may await, then ``stopping`` runs."""
     parent, peer = await puppet(system), await puppet(system)
@@ -378,7 +358,7 @@ async def test_children_that_outlive_their_parent_are_stopped_too(system: ak.Sys
     assert child.log == [Ended(ak.Shutdown())]
 
 
-@WAITS
+@WAITING
 async def test_stopping_may_await_after_a_wait_was_broken_off(
     system: ak.System, wait: Wait
 ) -> None:

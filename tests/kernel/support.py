@@ -1,11 +1,9 @@
-"""What tests of the kernel share: messages, failures as values, and something to wait for."""
+"""What tests of the kernel share: messages, and failures as values."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
-
-import trio
 
 import actorkit as ak
 
@@ -40,20 +38,3 @@ def collect(system: ak.System, *kinds: type) -> list[Any]:
     events: list[Any] = []
     system.events.subscribe(events.append, *kinds)
     return events
-
-
-# What a handler may be in the midst of ------------------------------------------------------------------------------
-
-
-async def _park(ctx: ak.Context[Any]) -> None:
-    await ctx.sleep(60)
-
-
-async def _wait_on_trio(_: ak.Context[Any]) -> None:
-    await trio.sleep(60)
-
-
-WAITS: dict[str, Callable[[ak.Context[Any]], Awaitable[None]]] = {
-    "parked": _park,
-    "on trio": _wait_on_trio,
-}

@@ -12,9 +12,11 @@ import trio
 
 import actorkit as ak
 from tests.harness import (
+    WAITS,
     Do,
     Puppet,
     Strings,
+    Wait,
     assert_conserved,
     link,
     lost,
@@ -34,7 +36,7 @@ class Scene:
     system: ak.System
     peer: Strings
     tree: ak.SupervisorRef
-    pool: ak.DynamicRef[object]
+    pool: ak.DynamicRef[..., object]
 
 
 Attempt = Callable[[Scene, ak.Context[Any]], Any]
@@ -64,24 +66,14 @@ SILENT: dict[str, Attempt] = {
 }
 
 
-async def _at_once(_: ak.Context[Any]) -> None:
-    """It is killed while it waits, and tries from a ``finally``."""
-    await trio.sleep_forever()
-
-
 async def _shielded(_: ak.Context[Any]) -> None:
     """It cannot be unwound, is declared dead, and tries later."""
     with trio.CancelScope(shield=True):
         await trio.sleep(5)
 
 
-async def _parked(ctx: ak.Context[Any]) -> None:
-    """It waits for something of actorkit's."""
-    await ctx.sleep(1000)
-
-
-WAITS = pytest.mark.parametrize("wait", [_at_once, _shielded, _parked])
-Wait = Callable[[ak.Context[Any]], Awaitable[None]]
+# In all the others it is unwound at once, and tries from its ``finally``.
+WAITING = pytest.mark.parametrize("wait", [*WAITS.values(), _shielded], ids=[*WAITS, "shielded"])
 
 
 async def scene(system: ak.System) -> Scene:
@@ -116,7 +108,7 @@ async def try_when_killed(
     return victim
 
 
-@WAITS
+@WAITING
 @pytest.mark.parametrize("name", RAISING)
 async def test_what_a_dead_actor_begins_raises(system: ak.System, wait: Wait, name: str) -> None:
     """It gets ``ActorDied``, for it is the one that is dead, and nothing has changed."""
@@ -143,7 +135,7 @@ async def test_what_a_dead_actor_begins_raises(system: ak.System, wait: Wait, na
     assert system.names() == {}
 
 
-@WAITS
+@WAITING
 @pytest.mark.parametrize("name", SILENT)
 async def test_what_a_dead_actor_does_is_dropped(system: ak.System, wait: Wait, name: str) -> None:
     """What never raises does nothing: the peer hears of the death alone."""
@@ -159,7 +151,7 @@ async def test_what_a_dead_actor_does_is_dropped(system: ak.System, wait: Wait, 
     assert s.peer.log == []
 
 
-@WAITS
+@WAITING
 async def test_a_dead_actor_cannot_leave_its_links(system: ak.System, wait: Wait) -> None:
     """Who was linked to it hears of its death, though it unlinks in its ``finally``."""
     peer = await puppet(system, trap=True)
@@ -248,7 +240,7 @@ def died_of(reason: ak.ExitReason) -> Iterator[None]:
     assert caught.value.reason == reason
 
 
-@WAITS
+@WAITING
 async def test_a_reply_of_the_dead_is_no_reply(system: ak.System, wait: Wait) -> None:
     """Whoever waits for a deferred reply is told of the death, though the dying code answers in its ``finally``."""
     log: list[object] = []
@@ -271,7 +263,7 @@ async def test_a_reply_of_the_dead_is_no_reply(system: ak.System, wait: Wait) ->
     assert_conserved(system)
 
 
-@WAITS
+@WAITING
 async def test_the_dead_do_not_end_their_streams_in_good_order(
     system: ak.System, wait: Wait
 ) -> None:

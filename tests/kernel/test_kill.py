@@ -11,6 +11,7 @@ import trio
 import actorkit as ak
 from actorkit.kernel.wait import ZOMBIES
 from tests.harness import (
+    WAITS,
     Do,
     lost,
     open_checked_system,
@@ -20,7 +21,7 @@ from tests.harness import (
     settle,
     watch,
 )
-from tests.kernel.support import WAITS, Note, collect, failure_in, failure_of
+from tests.kernel.support import Note, collect, failure_in, failure_of
 
 # In the midst of what ----------------------------------------------------------------------------------------------
 

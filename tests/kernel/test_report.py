@@ -7,14 +7,13 @@ from typing import Any
 
 import attrs
 import pytest
-import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
 import actorkit as ak
 from actorkit.kernel.events import DeadLetter, Events, HighWater, LogRecord, Report
 from actorkit.kernel.report import LogReporter, shown
-from tests.harness import puppet, settle
+from tests.harness import WAITS, puppet, settle
 from tests.kernel.support import Note, collect
 
 Fields = Mapping[str, Any]
@@ -260,19 +259,12 @@ async def test_what_an_observer_sends_is_its_own(system: ak.System) -> None:
     listener = await puppet(system)
     system.events.subscribe(lambda event: listener.ref.tell(Note(event.path)), ak.Stopped)
 
-    async def park(ctx: ak.Context[Any]) -> None:
-        await ctx.sleep(60)
-
-    async def wait_on_trio(_: object) -> None:
-        await trio.sleep(60)
-
     def kill_itself(ctx: ak.Context[Any]) -> None:
         ctx.self.kill()
 
     deeds = {
         "idle": lambda _: None,
-        "parked": park,
-        "on trio": wait_on_trio,
+        **{wait.replace(" ", "-"): WAITS[wait] for wait in WAITS},
         "suicide": kill_itself,
     }
     for name, deed in deeds.items():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import actorkit as ak
 from tests.harness import (
+    WAITS,
     Strings,
     link,
     open_checked_system,
@@ -23,7 +24,7 @@ from tests.harness import (
     settle,
     watch,
 )
-from tests.kernel.support import WAITS, collect
+from tests.kernel.support import collect
 
 # The first reason decides ------------------------------------------------------------------------------------------
 

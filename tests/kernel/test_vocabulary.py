@@ -215,7 +215,12 @@ def test_generic_messages_are_handled_by_their_class() -> None:
         @ak.on(Box)
         def box(self, msg: Box[Any]) -> None: ...
 
+    class Exact(ak.Actor[Box[int]]):
+        @ak.on(Box[int])
+        def box(self, msg: Box[int]) -> None: ...
+
     assert Porter.__actorkit_vocabulary__ == (Box,)
+    assert handled_by(Exact) == {Box: Exact.box}
 
 
 # Inheritance -----------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def test_a_second_birth_is_a_restart() -> None:
 
 def test_a_failed_start_is_a_death() -> None:
     """An incarnation that never became ready counts as dead, and is told."""
-    census = _census((0, ak.StartFailure("/a", "Actor", _CRASH)))
+    census = _census((0, ak.DidNotStart("/a", "Actor", _CRASH)))
     assert census.deaths == {"crashed": 1}
     assert not census.places["/a"].living
     assert [str(incident) for incident in census.incidents] == ["/a crashed: it broke"]

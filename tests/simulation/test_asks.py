@@ -123,7 +123,6 @@ async def ask(sim: Sim, ref: ak.Ref[Question | Riddle], record: Record, way: str
 def check(sim: Sim, record: Record) -> None:
     """Look at what all asks ended with."""
     for asked in record.asks:
-        assert asked.ended >= asked.began, f"{asked} has ended"
         if isinstance(asked.outcome, ak.AskTimeout):
             assert asked.timeout is not None
             assert asked.ended >= asked.began + asked.timeout, f"{asked} did not end early"
@@ -241,5 +240,5 @@ async def test_asks_of_actors_end_too(sim: Sim) -> None:
                 sim.note("the middle one failed")
 
     await sim.each(3, client)
-    await sim.heal_and_settle()
+    await sim.eventually(lambda: all(asked.ended >= 0 for asked in record.asks), "all asks end")
     check(sim, record)

@@ -23,10 +23,10 @@ from actorkit.supervision.supervisor import Supervisor
 KINDS = (
     ak.Started,
     ak.Stopped,
-    ak.StartFailure,
+    ak.DidNotStart,
     ak.ChildStarted,
     ak.ChildTerminated,
-    ak.ChildStartError,
+    ak.ChildDidNotStart,
     ak.GaveUp,
 )
 
@@ -141,11 +141,11 @@ class Follower:
                     self._started(path, address)
                 case ak.Stopped(path=path, address=address, reason=reason):
                     self._stopped(path, address, reason)
-                case ak.StartFailure(path=path):
+                case ak.DidNotStart(path=path):
                     self._gone(path, None)
                 case ak.ChildStarted(supervisor=path, child=child):
                     self._child_started(path, child.id)
-                case ak.ChildStartError(supervisor=path, child=child):
+                case ak.ChildDidNotStart(supervisor=path, child=child):
                     self._child_start_error(path, child.id)
                 case ak.ChildTerminated(supervisor=path, child=child, reason=reason):
                     self._child_terminated(path, child.id, reason)

@@ -108,7 +108,7 @@ class Storm:
         self.forest = forest
         self.rng = forest.rng
         self.doors: dict[str, ak.SupervisorRef] = {"/top": top}
-        self.pools: list[ak.DynamicRef[WorkerMessage]] = []
+        self.pools: list[ak.DynamicRef[..., WorkerMessage]] = []
         self.pooled: deque[ak.Ref[WorkerMessage]] = deque(maxlen=8)
         self.kills = 0
         self.outcomes: Counter[str] = Counter()
@@ -120,7 +120,7 @@ class Storm:
         for child in children:
             path = f"{door.path}/{child.id}"
             if path in self.forest.pools:
-                self.pools.append(ak.DynamicRef(door.child(child)))
+                self.pools.append(door.dynamic(child))
             elif child.is_tree:
                 self.doors[path] = door.supervisor(child)
                 self._find(self.doors[path], child.props.args[1])

@@ -69,7 +69,7 @@ async def test_a_restarted_pool_is_empty(system: ak.System) -> None:
     stage = Stage()
     pool = ak.Child("pool", ak.supervise_dynamic(stage.child("w")))
     top = await system.start(ak.supervise(pool))
-    door: ak.DynamicRef[WorkerMessage] = ak.DynamicRef(top.child(pool))
+    door = top.dynamic(pool)
     ref = await door.start_child()
     ref.tell(Nap(10.0))
     ref.tell(Note(1))
@@ -90,7 +90,7 @@ async def test_a_restarted_pool_waits_for_the_children_left_behind(system: ak.Sy
     template = stage.child("w", trap=True, ending=FOREVER, shutdown=3.0)
     pool = ak.Child("pool", ak.supervise_dynamic(template))
     top = await system.start(ak.supervise(pool))
-    door: ak.DynamicRef[WorkerMessage] = ak.DynamicRef(top.child(pool))
+    door = top.dynamic(pool)
     for _ in range(3):
         await door.start_child()
     began = system.now()
@@ -143,7 +143,7 @@ async def test_a_restart_that_fails_is_tried_again(system: ak.System) -> None:
 async def test_the_dead_are_not_overruns(system: ak.System) -> None:
     """A child that died a moment before its pool ends is reported with its own reason, once."""
     stage = Stage()
-    errors = record(system, ak.ChildShutdownError)
+    errors = record(system, ak.ChildDidNotStop)
     pool = await system.start(ak.supervise_dynamic(stage.child("w"), max_restarts=0))
     refs = [await pool.start_child() for _ in range(4)]
     await kill(*refs)
@@ -181,6 +181,63 @@ async def test_a_pool_of_trees(system: ak.System) -> None:
     assert system.now() - began == 60.0
 
 
+@ak.message
+class Who(ak.Request[str]):
+    """Whose tab it is."""
+
+
+class Tab(ak.Actor[Who | Hurt]):
+    """Made of some arguments."""
+
+    def __init__(self, currency: str, customer: str, *, limit: int = 0) -> None:
+        self.words = f"{customer}: {limit} {currency}"
+
+    @ak.on(Who)
+    def who(self, msg: Who) -> str:
+        return self.words
+
+    @ak.on(Hurt)
+    def hurt(self, msg: Hurt) -> None:
+        raise ValueError("hurt")
+
+
+async def test_a_template_leaves_arguments_open(system: ak.System) -> None:
+    """Each start adds its own, by place or by name; a restart uses them again; one too few fails that start only."""
+    tabs = ak.Template("tab", Tab, "crowns", restart="transient", shutdown=2.0)
+    assert repr(tabs) == "Template('tab', Tab)"
+    assert (tabs.child.restart, tabs.child.shutdown) == ("transient", 2.0)
+    pool = await system.start(ak.supervise_dynamic(tabs))
+    ada = await pool.start_child("ada", limit=5)
+    joe = await pool.start_child(customer="joe")
+    ada.tell(Hurt())
+    assert [await ref.ask(Who()) for ref in (ada, joe)] == ["ada: 5 crowns", "joe: 0 crowns"]
+    assert incarnation(ada) > incarnation(joe)
+    with pytest.raises(ak.StartFailed, match="customer"):
+        await pool.start_child()  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    assert await pool.which_children() == (ada, joe)
+
+
+async def test_the_door_of_a_pool_in_a_tree(system: ak.System) -> None:
+    """``dynamic`` gives the typed door of a child that is a pool, at any depth; a stranger is not found."""
+    bar = ak.Child("bar", ak.supervise_dynamic(ak.Template("tab", Tab)))
+    house = ak.Child("house", ak.supervise(bar))
+    top = await system.start(ak.supervise(house), name="top")
+    tab = await top.supervisor(house).dynamic(bar).start_child("crowns", "eve")
+    assert (tab.path, await tab.ask(Who())) == ("/top/house/bar/tab-1", "eve: 0 crowns")
+    with pytest.raises(ak.ChildNotFound):
+        top.dynamic(bar)
+
+
+def test_a_template_is_checked_as_a_child_is() -> None:
+    """What ``Child`` refuses of its id, class and options, ``Template`` refuses."""
+    with pytest.raises(ak.SpecError, match="Child id"):
+        ak.Template("a/b", Tab)
+    with pytest.raises(ak.SpecError, match="Child restart"):
+        ak.Template("tab", Tab, restart="x")  # type: ignore[call-overload] # pyright: ignore[reportArgumentType, reportCallIssue]
+    with pytest.raises(TypeError, match="Actor class"):
+        ak.Template("tab", str)  # type: ignore[arg-type, type-var] # pyright: ignore[reportArgumentType]
+
+
 async def test_a_start_does_not_hold_up_the_end(system: ak.System) -> None:
     """A pool that is told to end while a child does not get ready breaks that start off."""
     stage = Stage()
@@ -188,7 +245,7 @@ async def test_a_start_does_not_hold_up_the_end(system: ak.System) -> None:
         ak.supervise_dynamic(stage.child("w", starts=at_first("ok", then="hang")))
     )
     ref = await pool.start_child()
-    reports = record(system, ak.ChildStartError, ak.GaveUp)
+    reports = record(system, ak.ChildDidNotStart, ak.GaveUp)
     await kill(ref)
     began = system.now()
     await pool.stop()

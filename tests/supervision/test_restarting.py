@@ -39,7 +39,7 @@ async def test_a_restart_that_overruns_its_time_is_a_failed_one(system: ak.Syste
     """A restart that is not ready within ``start_timeout`` is killed, counted, and tried again."""
     stage = Stage()
     worker = stage.child("w", starts=["ok", "hang", "hang", "ok"], start_timeout=2.0)
-    errors = record(system, ak.ChildStartError)
+    errors = record(system, ak.ChildDidNotStart)
     supervisor = await system.start(ak.supervise(worker, max_restarts=3, within=10.0))
     ref = supervisor.child(worker)
     await crash(ref)
@@ -114,7 +114,7 @@ async def test_a_start_does_not_hold_up_the_end(system: ak.System, by: str, trap
     twig = ak.Child("twig", ak.supervise(a, slow, b, strategy="rest_for_one"))
     top = await system.start(ak.supervise(twig))
     door = top.supervisor(twig)
-    reports = record(system, ak.ChildStartError, ak.GaveUp)
+    reports = record(system, ak.ChildDidNotStart, ak.GaveUp)
     await crash(door.child(slow))
     stage.news()
     began = system.now()
@@ -217,7 +217,7 @@ async def test_a_death_is_mourned_once(system: ak.System) -> None:
     a, b = stage.child("a"), stage.child("b")
     supervisor = await system.start(ak.supervise(a, b, strategy="one_for_all", max_restarts=1))
     terminated = record(system, ak.ChildTerminated)
-    overruns = record(system, ak.ChildShutdownError)
+    overruns = record(system, ak.ChildDidNotStop)
     await kill(supervisor.child(b), supervisor.child(a))
     assert [t.child.id for t in terminated] == ["b"]
     assert [(e.child.id, e.reason) for e in overruns] == [("a", ak.Killed())]
@@ -269,7 +269,7 @@ async def test_backoff_grows_and_is_bounded(system: ak.System) -> None:
         ak.supervise(bad, max_restarts=5, within=99.0, backoff=DOUBLING)
     )
     attempts: list[float] = []
-    system.events.subscribe(lambda _: attempts.append(system.now() - began), ak.ChildStartError)
+    system.events.subscribe(lambda _: attempts.append(system.now() - began), ak.ChildDidNotStart)
     began = system.now()
     supervisor.child(bad).tell(Crash())
     await supervisor.ref.wait_stopped()

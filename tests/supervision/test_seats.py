@@ -321,8 +321,8 @@ async def test_a_vacant_seat_cannot_be_killed(system: ak.System) -> None:
     ref = supervisor.child(worker)
     await kill(ref)
     ref.tell(Note(1))
-    failures: list[ak.StartFailure] = []
-    system.events.subscribe(failures.append, ak.StartFailure)
+    failures: list[ak.DidNotStart] = []
+    system.events.subscribe(failures.append, ak.DidNotStart)
     ref.kill()
     system.exit(ref, ak.Failed("nobody is there"))
     with pytest.raises(ak.ActorDied):

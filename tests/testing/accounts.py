@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import trio
 
 import actorkit as ak
+from actorkit.testing.kit import TestKit, open_kit
+from actorkit.testing.running import run_in_virtual_time
+
+Body = Callable[[TestKit], Awaitable[object]]
 
 
 @ak.message
@@ -40,6 +47,11 @@ class Divide(ak.Request[int]):
 class Later:
     seconds: float
     to: ak.Ref[Withdrawn]
+
+
+@ak.message
+class Stamp:
+    number: int
 
 
 class Account(ak.Actor[Withdraw | Balance | Divide | Later]):
@@ -123,3 +135,13 @@ ACCOUNT = ak.Child("account", ak.props(Account))
 async def forever() -> None:
     """Wait for something that never comes."""
     await trio.Event().wait()
+
+
+def run_in_kit(body: Body, **options: Any) -> None:
+    """Run a test in a kit of its own, as a program without pytest would."""
+
+    async def main() -> None:
+        async with open_kit(**options) as kit:
+            await body(kit)
+
+    run_in_virtual_time(main)

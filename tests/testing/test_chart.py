@@ -1,4 +1,4 @@
-"""Sequence charts: what a person sees of a run, to the letter; and what holds whatever the run."""
+"""Sequence charts: what a person sees of a run, to the letter."""
 
 from __future__ import annotations
 
@@ -9,275 +9,53 @@ import pytest
 
 from actorkit.testing.chart import mermaid, text_chart
 from actorkit.testing.lifelines import message_text
-from actorkit.testing.trace import (
-    CLOCK,
-    Began,
-    Ended,
-    FaultApplied,
-    Lost,
-    Noted,
-    Notice,
-    Reordered,
+from actorkit.testing.trace import Began, Ended, Lost
+from tests.testing.stories import (
+    CRASH,
+    CRASH_NARROW_ASCII,
+    CROWD,
+    DEEP,
+    EIGHT,
+    EVERY_SIGN,
+    LOST_UPDATE,
+    MERMAID,
+    OVERTAKEN,
+    crash,
+    crowd,
+    deep,
+    eight,
+    every_sign,
+    lost_update,
+    overtaken,
 )
 from tests.testing.traces import Deposit, Read, Story, Write
-
-
-def _lost_update() -> Story:
-    """Two clients read one counter before either writes."""
-    story = Story().add(Began, "/counter")
-    one = story.ask("client 1", "/counter", Read())
-    two = story.ask("client 2", "/counter", Read())
-    story.handle(one).answer(one, 0)
-    story.at(2).add(Reordered, "/counter", "client 1").handle(two).answer(two, 0)
-    story.at(3).round("client 1", "/counter", Write(1), None)
-    story.at(4).round("client 2", "/counter", Write(1), None)
-    return story.add(Noted, "the counter is 1 after two increments")
-
-
-LOST_UPDATE = """\
-step  client 1            /counter            client 2
-   1      ├───── Read() ─────►│                   │
-          │                   │○─── #1 Read() ────┤
-          │◄╌╌╌╌╌╌╌ 0 ╌╌╌╌╌╌╌╌┤                   │
-   2 ~~ /counter ran before client 1, whose turn it was
-          │                   ● handles #1 Read() │
-          │                   ├╌╌╌╌╌ #1: 0 ╌╌╌╌╌╌►│
-   3      ├─ Write(value=1) ─►│                   │
-          │◄╌╌╌╌╌╌ None ╌╌╌╌╌╌┤                   │
-   4      │                   │◄─ Write(value=1) ─┤
-          │                   ├╌╌╌╌╌╌ None ╌╌╌╌╌╌►│
-     // the counter is 1 after two increments
-
-──► sent and handled   ──○ waits in the mailbox, ● is handled   ╌╌► reply"""
-
-
-def _overtaken() -> Story:
-    """A read overtakes a write on the network."""
-    story = Story()
-    write = story.tell("client 1", "/store", Write(5))
-    story.at(2).add(Reordered, "client 2 to /store", "client 1 to /store")
-    read = story.ask("client 2", "/store", Read())
-    return story.handle(read).answer(read, 0).at(3).handle(write)
-
-
-OVERTAKEN = """\
-step  client 1                /store                  client 2
-   1      ├─ #1 Write(value=5) ─○│                        │
-   2 ~~ client 2 to /store ran before client 1 to /store, whose turn it was
-          │                      │◄─ Read() overtakes #1 ─┤
-          │                      ├╌╌╌╌╌╌╌╌╌╌ 0 ╌╌╌╌╌╌╌╌╌╌►│
-   3      │                      ● handles #1 Write(value=5)
-
-──► sent and handled   ──○ waits in the mailbox, ● is handled   ╌╌► reply"""
-
-
-def _crash() -> Story:
-    """An actor is killed with a request in its mailbox, somebody is told, and it is started again."""
-    story = Story().add(Began, "/app").add(Began, "/ledger").add(Began, "/audit")
-    story.round("client", "/ledger", Deposit("a", 5), 5)
-    lost = story.at(2).ask("client", "/ledger", Deposit("b", 7))
-    story.at(3).add(FaultApplied, "kill /ledger").add(Ended, "/ledger", "killed", True)
-    story.lose(lost, "the actor died before it handled the message")
-    story.answer(lost, RuntimeError("/ledger was killed"))
-    story.add(Notice, "/audit", "/ledger", "killed").wait(0.25).wait(0.25)
-    story.add(Began, "/ledger").at(4).round("client", "/ledger", Deposit("b", 7), 7)
-    for actor in ("/audit", "/ledger", "/app"):
-        story.add(Ended, actor, "shutdown", False)
-    return story
-
-
-CRASH = """\
-step  client                                /ledger           /audit
-   1     ├── Deposit(account='a', cents=5) ───►│                 │
-         │◄╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌ 5 ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌┤                 │
-   2     ├─ #1 Deposit(account='b', cents=7) ─○│                 │
-   3 ** fault: kill /ledger
-     ** /ledger died: killed
-         │                                     ✗ #1 is lost: the actor died before it handled the
-         │                                     │ message         │
-         │◄╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌┤ #1: failed: RuntimeError: /ledger was killed
-         │                                     ✗╌ gone: killed ╌►│
-     .. 0.5 s later: the clock says 0.5 s
-     ++ /ledger started again (incarnation 2)
-   4     ├── Deposit(account='b', cents=7) ───►│                 │
-         │◄╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌ 7 ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌┤                 │
-     -- /audit, /ledger ended: shutdown
-
-──► sent and handled   ──○ waits in the mailbox, ● is handled   ╌╌► reply   ✗╌► news of a death"""
-
-CRASH_NARROW_ASCII = """\
-step  client  /ledger           /audit
-   1     +------>| Deposit(account='a', cents=5)
-         |<. 5 ..+                 |
-   2     +------o| #1 Deposit(account='b', cents=7)
-   3 ** fault: kill /ledger
-     ** /ledger died: killed
-         |       x #1 is lost: the actor died before it
-         |       | handled the message
-         | #1: failed: RuntimeError: /ledger was killed
-         |<......+                 |
-         |       x. gone: killed .>|
-     .. 0.5 s later: the clock says 0.5 s
-     ++ /ledger started again (incarnation 2)
-   4     +------>| Deposit(account='b', cents=7)
-         |<. 7 ..+                 |
-     -- /audit, /ledger ended: shutdown
-
---> sent and handled
---o waits in the mailbox, * is handled
-..> reply
-x.> news of a death"""
-
-
-def _every_sign() -> Story:
-    """Messages to oneself, from a timer, lost, and left open."""
-    story = Story()
-    story.handle(story.tell("/bank", "/bank", Read()))
-    story.handle(story.tell(CLOCK, "/bank", Write(1)))
-    story.lose(story.tell("client 1", "/bank", Write(2)), "mailbox full")
-    story.add(Lost, None, "/bank", Write(3), "closed")
-    story.ask("client 1", "/bank", Write(4))
-    return story
-
-
-EVERY_SIGN = """\
-step  /bank                                client 1
-   1    │◄ Read() from itself                  │
-        │◄ Write(value=1) from its timer       │
-        │✗─ Write(value=2) lost: mailbox full ─┤
-        ✗ Write(value=3) is lost: closed       │
-        │○───────── #1 Write(value=4) ─────────┤
-     ?? client 1 still waits for /bank to answer #1 Write(value=4)
-
-──► sent and handled   ──○ waits in the mailbox, ● is handled   ──✗ is lost"""
-
-
-def _deep() -> Story:
-    """Long paths, wide characters, a long message, and one who comes and goes."""
-    left, right = "/app/cluster/left/worker", "/app/cluster/right/worker"
-    bank = "/some/place/that/is/deep/in/the/tree/bank"
-    story = Story()
-    story.round(left, right, Deposit("x" * 30, 1), None)
-    story.at(2).round(right, bank, Deposit("預金", 1), "口座")
-    story.at(3).handle(story.tell(bank, right, Deposit("y" * 80, 1)))
-    story.at(4).add(Began, "/late").round("client 1", "/late", Read(), 1)
-    return story.add(Ended, "/late", "normal", False)
-
-
-DEEP = """\
-     left/worker is /app/cluster/left/worker
-     right/worker is /app/cluster/right/worker
-     bank is /some/place/that/is/deep/in/the/tree/bank
-step  left/worker  right/worker                              bank  client 1      /late
-   1       ├────────────►│ Deposit(account='xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx', cents=1)
-           │◄╌╌╌ None ╌╌╌┤                                     │       │
-   2       │             ├─ Deposit(account='預金', cents=1) ─►│       │
-           │             │◄╌╌╌╌╌╌╌╌╌╌╌╌╌╌ '口座' ╌╌╌╌╌╌╌╌╌╌╌╌╌╌┤       │
-   3       │             │ Deposit(account='yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy…
-           │             │◄────────────────────────────────────┤       │
-   4 ++ /late started
-           │             │                                     │       ├─ Read() ─►│
-           │             │                                     │       │◄╌╌╌ 1 ╌╌╌╌┤
-     -- /late ended: normal
-
-──► sent and handled   ╌╌► reply"""
-
-
-def _eight() -> Story:
-    """Seven clients of one bank."""
-    story = Story()
-    for number in range(1, 8):
-        story.at(number).round(f"client {number}", "/bank", Write(number), None)
-    return story
-
-
-EIGHT = """\
-step  client 1    /bank   client 2  client 3  client 4  client 5  client 6  client 7
-   1      ├────────►│ Write(value=1)    │         │         │         │         │
-          │◄╌ None ╌┤         │         │         │         │         │         │
-   2      │         │◄────────┤ Write(value=2)    │         │         │         │
-          │         ├╌ None ╌►│         │         │         │         │         │
-   3      │         │◄─ Write(value=3) ─┤         │         │         │         │
-          │         ├╌╌╌╌╌╌ None ╌╌╌╌╌╌►│         │         │         │         │
-   4      │         │◄────── Write(value=4) ──────┤         │         │         │
-          │         ├╌╌╌╌╌╌╌╌╌╌╌ None ╌╌╌╌╌╌╌╌╌╌╌►│         │         │         │
-   5      │         │◄─────────── Write(value=5) ───────────┤         │         │
-          │         ├╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌ None ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌►│         │         │
-   6      │         │◄──────────────── Write(value=6) ────────────────┤         │
-          │         ├╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌ None ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌►│         │
-   7      │         │◄───────────────────── Write(value=7) ─────────────────────┤
-          │         ├╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌ None ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌►│
-
-──► sent and handled   ╌╌► reply"""
-
-
-def _crowd() -> Story:
-    """More participants than there are columns for."""
-    story = Story()
-    for number in range(1, 4):
-        story.at(number).round(f"the client with number {number}", f"/bank {number}", Read(), 0)
-    return story.add(Notice, "/bank 1", "/bank 2", "killed").add(Noted, "enough")
-
-
-CROWD = """\
-   1  the client with number 1 ──► /bank 1: Read()
-      /bank 1 ╌╌► the client with number 1: 0
-   2  the client with number 2 ──► /bank 2: Read()
-      /bank 2 ╌╌► the client with number 2: 0
-   3  the client with number 3 ──► /bank 3: Read()
-      /bank 3 ╌╌► the client with number 3: 0
-      /bank 2 ✗╌► /bank 1: gone: killed
-     // enough
-
-──► sent and handled   ╌╌► reply   ✗╌► news of a death"""
 
 
 @pytest.mark.parametrize(
     ("chart", "story"),
     [
-        (LOST_UPDATE, _lost_update()),
-        (OVERTAKEN, _overtaken()),
-        (CRASH, _crash()),
-        (EVERY_SIGN, _every_sign()),
-        (DEEP, _deep()),
-        (EIGHT, _eight()),
+        (LOST_UPDATE, lost_update()),
+        (OVERTAKEN, overtaken()),
+        (CRASH, crash()),
+        (EVERY_SIGN, every_sign()),
+        (DEEP, deep()),
+        (EIGHT, eight()),
     ],
 )
 def test_a_chart_looks_like_this(chart: str, story: Story) -> None:
-    """The charts above, letter by letter."""
+    """The runs in `stories` make the charts beside them, letter by letter."""
     assert text_chart(story.trace) == chart
 
 
 def test_a_narrow_chart_looks_like_this() -> None:
     """Without room on the arrows their texts stand beside them, and without room for columns there is a list."""
-    assert text_chart(_crash().trace, width=60, unicode=False) == CRASH_NARROW_ASCII
-    assert text_chart(_crowd().trace, width=60) == CROWD
-
-
-MERMAID = """\
-sequenceDiagram
-    participant p1 as client
-    participant p2 as /ledger
-    participant p3 as /audit
-    p1->>p2: Deposit(account='a', cents=5)
-    p2-->>p1: 5
-    p1-)p2: #35;1 Deposit(account='b', cents=7)
-    Note over p1,p3: fault#58; kill /ledger
-    Note over p1,p3: /ledger died#58; killed
-    Note over p2: #35;1 is lost#58; the actor died before it handled the message
-    p2-->>p1: #35;1#58; failed#58; RuntimeError#58; /ledger was killed
-    p2--)p3: gone#58; killed
-    Note over p1,p3: 0.5 s later#58; the clock says 0.5 s
-    Note over p1,p3: /ledger started again (incarnation 2)
-    p1->>p2: Deposit(account='b', cents=7)
-    p2-->>p1: 7
-    Note over p1,p3: /audit, /ledger ended#58; shutdown
-"""
+    assert text_chart(crash().trace, width=60, unicode=False) == CRASH_NARROW_ASCII
+    assert text_chart(crowd().trace, width=60) == CROWD
 
 
 def test_a_mermaid_chart_looks_like_this() -> None:
     """Participants have aliases, and whatever could be syntax is a character code."""
-    assert mermaid(_crash().trace) == MERMAID
+    assert mermaid(crash().trace) == MERMAID
     assert mermaid(()) == "sequenceDiagram\n    participant p1 as nobody\n"
 
 
@@ -296,7 +74,7 @@ def test_the_example_in_the_documentation_is_drawn_like_that() -> None:
 
 def test_the_last_events_are_enough() -> None:
     """`last` keeps so many events, says how many are left out, and still knows what was sent and who is dead."""
-    trace = list(_crash().trace)
+    trace = list(crash().trace)
     died = next(place for place, event in enumerate(trace) if isinstance(event, Lost))
     chart = text_chart(trace, last=len(trace) - died)
     assert chart.startswith(f"... {died} earlier events are left out ...\n")
@@ -317,11 +95,11 @@ def test_what_was_sent_before_the_chart_begins_is_told_with_its_sender() -> None
 
 def test_focus_keeps_what_somebody_has_part_in() -> None:
     """`focus` leaves out the messages of the others, but nobody's death, and nothing that is everybody's."""
-    chart = text_chart(_crash().trace, focus={"/audit"})
+    chart = text_chart(crash().trace, focus={"/audit"})
     assert "client" not in chart
     assert "/ledger died" in chart
     assert "fault: kill /ledger" in chart
-    assert text_chart(_crash().trace, focus={"/audit", "client"}) == CRASH
+    assert text_chart(crash().trace, focus={"/audit", "client"}) == CRASH
 
 
 def test_who_does_nothing_has_no_lifeline() -> None:
@@ -369,6 +147,85 @@ def test_several_who_are_overtaken_are_named() -> None:
     slow = [story.tell(f"client {n}", "/bank", Write(n)) for n in range(5)]
     story.handle(story.tell("client 9", "/bank", Read()), *slow)
     assert "Read() overtakes #1 #2 #3 and others" in text_chart(story.trace)
+
+
+@pytest.mark.parametrize("died", [False, True])
+def test_who_is_gone_overtakes_nobody_and_is_not_overtaken(died: bool) -> None:
+    """A message that was lost, or died with its receiver, is not waited for any more."""
+    story = Story()
+    slow = story.tell("client 1", "/bank", Write(1))
+    story.wait(1)
+    if died:
+        story.add(Ended, "/bank", "killed", True).add(Began, "/bank")
+    else:
+        story.lose(slow, "dropped as the oldest of a full mailbox")
+    assert "overtakes" not in text_chart(story.round("client 2", "/bank", Read(), 0).trace)
+
+
+def test_nobody_is_said_to_be_overtaken_on_half_the_evidence() -> None:
+    """A message whose sending is left out may have been sent first."""
+    story = Story()
+    early = story.tell("client 1", "/bank", Write(1))
+    story.tell("client 2", "/bank", Write(2))
+    story.handle(early)
+    assert "overtakes" not in text_chart(story.trace, last=2)
+
+
+def test_the_dead_have_no_lifeline() -> None:
+    """A lifeline stops with a death and goes on with the next incarnation."""
+    story = Story().round("client 1", "client 2", Read(), 0).round("client 1", "/bank", Read(), 0)
+    story.add(Ended, "/bank", "killed", True).round("client 1", "client 2", Read(), 0)
+    story.add(Began, "/bank").round("client 1", "client 2", Read(), 0)
+    header, *lines = text_chart(story.trace).splitlines()
+    rows = [line for line in lines[:10] if "/bank" not in line]
+    column = header.index("/bank") + len("/bank") // 2
+    assert [line[column : column + 1] for line in rows] == ["│", "│", "│", "┤", "", "", "│", "│"]
+    assert "     ++ /bank started again (incarnation 2)" in lines
+
+
+def test_who_died_before_the_chart_begins_has_no_lifeline() -> None:
+    """Messages to the dead are drawn to where nobody is."""
+    story = Story().add(Ended, "/bank", "killed", True)
+    story.round("client 1", "client 2", Read(), 0)
+    story.lose(story.tell("client 2", "/bank", Write(1)), "no such actor")
+    chart = text_chart(story.trace, last=5).splitlines()
+    column = chart[1].index("/bank") + len("/bank") // 2
+    assert [line[column : column + 1] for line in chart[2:5]] == ["", "", ""]
+
+
+def test_the_idle_who_die_are_seen_to_come_back() -> None:
+    """A death is told even of who did nothing else, and so is the start after it."""
+    story = Story().add(Began, "/idle").round("client 1", "/bank", Read(), 0)
+    story.add(Ended, "/idle", "killed", True).add(Began, "/idle")
+    assert "++ /idle started again (incarnation 2)" in text_chart(story.trace)
+
+
+def test_those_who_end_alike_share_a_line() -> None:
+    """Each reason has its own line, with everybody who ended so."""
+    story = Story().round("/a", "/b", Read(), 0).round("/c", "/b", Read(), 0)
+    for actor, reason in (("/a", "normal"), ("/b", "normal"), ("/c", "shutdown")):
+        story.add(Ended, actor, reason, False)
+    chart = text_chart(story.trace)
+    assert "-- /a, /b ended: normal\n" in chart
+    assert "-- /c ended: shutdown\n" in chart
+
+
+def test_long_texts_are_cut_visibly() -> None:
+    """An ellipsis says that there was more, in ASCII too."""
+    story = Story().round("client 1", "client 2", Deposit("a" * 90, 1), None)
+    for width in (40, 60, 100):
+        assert re.search(r" Deposit\(account='a+…", text_chart(story.trace, width=width))
+        assert "a~" in text_chart(story.trace, width=width, unicode=False)
+
+
+def test_at_the_right_edge_texts_stand_on_the_left() -> None:
+    """What happens to the last participant is told in full where there is room."""
+    story = Story()
+    for number in range(1, 7):
+        story.round(f"client {number}", "client 9", Read(), 0)
+    story.add(Lost, None, "/bank", Write(1), "the actor died before it handled the message")
+    chart = text_chart(story.trace, width=90)
+    assert "Write(value=1) is lost: the actor died before it handled the message ✗" in chart
 
 
 @pytest.mark.parametrize("bad", [{"width": 39}, {"last": 0}, {"last": -5}])

@@ -80,7 +80,7 @@ def test_columns_are_as_wide_as_their_arrows_ask_for() -> None:
 def test_columns_that_would_look_alike_are_none() -> None:
     """Names that cannot be told apart in the room there is make no header."""
     story = Story()
-    for number in range(6):
+    for number in range(3):
         story.round(f"{number} is the number of this client", "/bank", Read(), 0)
-    assert columns(scene(list(story.trace)), 6, 60) is None
-    assert columns(scene(list(story.trace)), 6, 300) is not None
+    assert columns(scene(list(story.trace)), 6, 70) is None
+    assert columns(scene(list(story.trace)), 6, 200) is not None

@@ -391,7 +391,8 @@ def test_kits_do_without_it(pytester: pytest.Pytester) -> None:
         "-p",
         "no:actorkit",
         test_by_hand="""
-from actorkit.testing.kit import open_kit, run_in_virtual_time
+from actorkit.testing.kit import open_kit
+from actorkit.testing.running import run_in_virtual_time
 
 def test_by_hand():
     async def main():

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 import actorkit as ak
 from actorkit.testing.failures import Misdirected, Unexpected
-from actorkit.testing.kit import TestKit, open_kit, run_in_virtual_time
+from actorkit.testing.kit import TestKit, open_kit
 from actorkit.testing.probe import Probe
+from actorkit.testing.running import run_in_virtual_time
 from actorkit.testing.trace import Sent
 from tests.testing.accounts import (
     Account,

@@ -105,6 +105,21 @@ class Box(ak.Actor[Put[T]], Generic[T]):
 
 ALICE = ak.Child("alice", ak.props(Account, 100, owner="alice"), restart="transient", shutdown=2.0)
 SUB = ak.Child("sub", ak.supervise(ALICE))
+
+
+class Tab(ak.Actor[Deposit]):
+    def __init__(self, currency: str, customer: str, *, limit: int = 0) -> None: ...
+
+    @ak.on(Deposit)
+    def deposit(self, msg: Deposit) -> int:
+        return msg.cents
+
+
+TABS = ak.Template("tab", Tab, "crowns", restart="transient", shutdown=1.0)
+BAR = ak.Child("bar", ak.supervise_dynamic(TABS))
+ANY = ak.Child("any", ak.supervise_dynamic(ak.Child("tab", ak.props(Tab, "crowns", "nobody"))))
+BOXES = ak.Template("box", Account)
+FULL = ak.Template("full", Tab, "crowns", "ada")
 BANK = ak.Key[Deposit | Tick]("bank")
 
 
@@ -136,6 +151,21 @@ async def use(system: ak.System) -> None:
     pool = await system.start(ak.supervise_dynamic(ak.Child("account", ak.props(Account))))
     one = await pool.start_child(5)
     assert_type(await one.ask(Deposit(5)), int)
+    assert_type(await pool.which_children(), tuple[ak.Ref[AccountMessage], ...])
+
+    tabs = await system.start(ak.supervise_dynamic(TABS, max_children=3))
+    tab = await tabs.start_child("ada", limit=3)
+    assert_type(tab, ak.Ref[Deposit])
+    assert_type(await tab.ask(Deposit(5)), int)
+    tree = await system.start(ak.supervise(BAR, ANY))
+    again = await tree.dynamic(BAR).start_child("joe")
+    assert_type(again, ak.Ref[Deposit])
+    await tree.dynamic(BAR).terminate_child(again)
+    assert_type(await tree.dynamic(ANY).start_child("what", ever=1), ak.Ref[Deposit])
+    door: ak.DynamicRef[..., Deposit] = tree.dynamic(ANY)
+    await door.stop()
+    named_pool: ak.Child[ak.DynamicMessage[..., Deposit]] = ANY
+    await tree.dynamic(named_pool).count_children()
 
     named = system.named(BANK)
     assert_type(await named.ask(Deposit(1)), int)

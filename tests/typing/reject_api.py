@@ -77,6 +77,16 @@ class StreamOfWrongItems(ak.Actor[Generate]):
         return ""
 
 
+class Tab(ak.Actor[Deposit]):
+    def __init__(self, currency: str, customer: str, *, limit: int = 0) -> None: ...
+
+    @ak.on(Deposit)
+    def deposit(self, msg: Deposit) -> int:
+        return msg.cents
+
+
+TABS = ak.Template("tab", Tab, "crowns")
+BAR = ak.Child("bar", ak.supervise_dynamic(TABS))
 ALICE = ak.Child("alice", ak.props(Account))
 KEY = ak.Key[Tick]("ticker")
 
@@ -95,6 +105,19 @@ async def use(
     ak.props(Account, "100")  # E
     ak.Child("x", ak.props(Account), restart="sometimes")  # E
     ak.supervise(ALICE, strategy="one_for_none")  # E
+    tabs = await system.start(ak.supervise_dynamic(TABS))
+    await tabs.start_child()  # E
+    await tabs.start_child(5)  # E
+    await tabs.start_child("ada", "joe")  # E
+    await tabs.start_child("ada", limits=3)  # E
+    (await tabs.start_child("ada")).tell(Tick())  # E
+    tree = await system.start(ak.supervise(BAR))
+    await tree.dynamic(BAR).start_child(5)  # E
+    tree.dynamic(ALICE)  # E
+    tree.supervisor(BAR)  # E
+    ak.Template("tab", Tab, 5)  # E
+    ak.Template("tab", Tab, "crowns", significant=True)  # E
+    ak.Template("tab", str)  # E
     bank = await system.start(ak.supervise(ALICE))
     alien: ak.Ref[Alien] = bank.child(ALICE)  # E
     system.named(KEY).tell(Balance())  # E

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from actorkit.kernel.message import shortened
 from actorkit.testing.protocol import history
-from actorkit.testing.protocol.model import Model, ProtocolViolated
+from actorkit.testing.protocol.model import Model, ProtocolViolated, said
 
 S = TypeVar("S")
 M = TypeVar("M")
@@ -140,8 +140,7 @@ class Beliefs(Generic[S, M]):
             f"in state {shortened(s)} {self._model.expect(s, msg)[0]}" for s in before[:_SHOWN]
         ]
         more = f", and so on for {len(before) - _SHOWN} others" if len(before) > _SHOWN else ""
-        got = f"the reply {outcome}" if isinstance(outcome, history.Ok) else f"the {outcome}"
-        return f"{shortened(msg)}: expected {', or '.join(wanted)}{more}; got {got}"
+        return f"{shortened(msg)}: expected {', or '.join(wanted)}{more}; got {said(outcome)}"
 
 
 def _distinct(states: Iterable[S]) -> tuple[S, ...]:

@@ -5,8 +5,7 @@ They read the events of a recorded run, a ``Trace`` for one, in the order in whi
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from typing import TypeAlias
+from collections.abc import Hashable, Iterable, Mapping
 
 import attrs
 
@@ -69,14 +68,15 @@ def at_most_once(events: Iterable[object]) -> Verdict:
                 sent[event.number] = event
             case Answered():
                 findings += _led_astray(event, sent)
-                if answers.setdefault(event.number, event) is not event:
+                if event.number in answers:
                     findings.append(_finding("answered twice", event, sent))
+                answers[event.number] = event
             case Handled() | Lost(number=int()):
                 number = event.number or 0
                 findings += _led_astray(event, sent)
-                first = ends.setdefault(number, event)
-                if first is not event:
-                    findings.append(_finding(_both(first, event), event, sent))
+                if number in ends:
+                    findings.append(_finding(_both(ends[number], event), event, sent))
+                ends.setdefault(number, event)
             case _:
                 pass
     judged = {"messages": len(sent), "answers": len(answers)}
@@ -99,20 +99,25 @@ def _led_astray(event: Handled | Lost | Answered, sent: Mapping[int, Sent]) -> l
 def _both(first: Handled | Lost, second: Handled | Lost) -> str:
     if isinstance(first, Handled) and isinstance(second, Handled):
         return "handled twice"
-    return "lost twice" if isinstance(first, Lost) and isinstance(second, Lost) else "handled and lost"
+    return (
+        "lost twice" if isinstance(first, Lost) and isinstance(second, Lost) else "handled and lost"
+    )
 
 
 def _finding(kind: str, event: Handled | Lost | Answered, sent: Mapping[int, Sent]) -> Finding:
     message = sent.get(event.number or 0)
     told = f"message {event.number}" if message is None else _told(message)
+    return Finding(kind, event, f"{told} {_fate(event)} at step {event.step}")
+
+
+def _fate(event: Handled | Lost | Answered) -> str:
     match event:
         case Handled():
-            what = f"was handled by {event.receiver}"
+            return f"was handled by {event.receiver}"
         case Lost():
-            what = f"was lost on its way to {event.receiver} ({event.reason})"
+            return f"was lost on its way to {event.receiver} ({event.reason})"
         case Answered():
-            what = f"was answered by {event.sender} to {event.receiver}: {shortened(event.reply)}"
-    return Finding(kind, event, f"{told} {what} at step {event.step}")
+            return f"was answered by {event.sender} to {event.receiver}: {shortened(event.reply)}"
 
 
 def _told(message: Sent) -> str:
@@ -192,9 +197,10 @@ def exactly_one_notice(events: Iterable[object]) -> Verdict:
     - ``"premature"``: a notice though the watched one had never ended.
 
     Args:
-        events: ``Watched``, ``Unwatched``, ``Told`` and ``Gone`` in the order in which they happened. A ``Notice`` and an
-            ``Ended`` of a ``Trace`` count as ``Told`` and ``Gone``; all others are left out. Let the system come to rest
-            before it ends, or a notice may still be on its way.
+        events: ``Watched``, ``Unwatched``, ``Told`` and ``Gone`` in the order in which they happened. In their place there
+            may be a ``Trace``'s: ``Ended`` for ``Gone``, and ``Notice`` for ``Told`` where somebody watches; those of
+            links and supervisors, and all other events, are left out. Let the system come to rest before the last, or a
+            notice may still be on its way.
     """
     watches = _Watches()
     for event in events:
@@ -206,22 +212,96 @@ def exactly_one_notice(events: Iterable[object]) -> Verdict:
             case Told():
                 watches.told(event)
             case Notice():
-                watches.told(Told(event.receiver, event.about))
+                watches.noticed(event)
             case Gone(target) | Ended(actor=target):
                 watches.gone(target)
             case _:
                 pass
-    judged = {"watches": watches.count, "notices": watches.notices}
+    judged = {"watches": len(watches), "notices": watches.notices}
     return Verdict("exactly_one_notice", judged, (*watches.findings, *watches.missing()))
 
 
+@attrs.define(eq=False)
+class _Watch:
+    """One watch and what became of it."""
+
+    watched: Watched
+    due: bool = False
+    over: bool = False  # it had its notice, was called off, or its watcher is gone
+    told: bool = False
+
+    def fits(self, event: Told | Unwatched) -> bool:
+        mine = self.watched
+        same = (mine.watcher, mine.target) == (event.watcher, event.target)
+        return same and (mine.monitor == event.monitor or None in (mine.monitor, event.monitor))
+
+    def __str__(self) -> str:
+        by = "" if self.watched.monitor is None else f" by {shortened(self.watched.monitor)}"
+        return f"{self.watched.watcher} watched {self.watched.target}{by}"
+
+
 class _Watches:
-    """Which watches wait, which are due, and which have had their notice."""
+    """All watches of a run."""
 
     def __init__(self) -> None:
-        self.count = self.notices = 0
+        self.notices = 0
         self.findings: list[Finding] = []
-        self._open: dict[Watched, int] = {}  # how many alike; due ones are moved to the other
-        self._due: dict[Watched, int] = {}
-        self._done: set[Watched] = set()
+        self._watches: list[_Watch] = []
         self._ended: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._watches)
+
+    def add(self, event: Watched) -> None:
+        """Somebody watches."""
+        self._watches.append(_Watch(event))
+
+    def drop(self, event: Unwatched) -> None:
+        """Somebody watches no more; to call off what had its notice changes nothing."""
+        for watch in self._watches:
+            if watch.fits(event) and not watch.over:
+                watch.over = True
+                return
+
+    def told(self, event: Told) -> None:
+        """Somebody was told: find the watch that this is about, those that are due first."""
+        self.notices += 1
+        mine = [watch for watch in self._watches if watch.fits(event)]
+        waiting = sorted(
+            (watch for watch in mine if not watch.over), key=lambda watch: not watch.due
+        )
+        if waiting:
+            waiting[0].over = waiting[0].told = True
+            if event.target not in self._ended:
+                self._found(
+                    "premature", event, f"{waiting[0]} and was told of an end that had not come"
+                )
+        elif any(watch.told for watch in mine):
+            self._found("double", event, f"{mine[0]} and was told once more than it had asked for")
+        else:
+            text = f"{event.watcher} was told of the end of {event.target}, which it did not watch"
+            self._found("unasked", event, text)
+
+    def noticed(self, event: Notice) -> None:
+        """As ``told``, unless it is no business of ours."""
+        told = Told(event.receiver, event.about)
+        if any(watch.fits(told) for watch in self._watches):
+            self.told(told)
+
+    def gone(self, target: str) -> None:
+        """Somebody ended: whoever watches is to be told, and what it watched itself is over."""
+        self._ended.add(target)
+        for watch in self._watches:
+            watch.due = watch.due or (watch.watched.target == target and not watch.over)
+            watch.over = watch.over or watch.watched.watcher == target
+
+    def missing(self) -> list[Finding]:
+        """What is wrong in the end."""
+        return [
+            Finding("missing", watch.watched, f"{watch}, which ended, and was never told")
+            for watch in self._watches
+            if watch.due and not watch.over
+        ]
+
+    def _found(self, kind: str, event: Told, text: str) -> None:
+        self.findings.append(Finding(kind, event, text))

@@ -33,6 +33,7 @@ from actorkit.testing.simulation.faults import Fault, InjectedCrash
 
 _MOST_STEPS = 12  # of the world, from sending a message to the fault
 _MOST_VICTIMS = 3
+_QUIET = 4  # messages without a fault for each with one: many failures need a long quiet stretch
 _LONGEST_WAIT = 120.0
 
 
@@ -68,14 +69,14 @@ class FaultyMachine(ProtocolMachine):
     supervised = True
     stepped = True
 
-    def take_with(self, msg: Any, meanwhile: Strike | None) -> None:
+    def take_with(self, msg: Any, with_fault: Strike | None) -> None:
         """Send a message, perhaps with a fault while it is on its way, and judge what comes of it."""
-        if meanwhile is None:
+        if with_fault is None:
             outcome = self.world.perform(msg)
         else:
-            fault, which = self.faults[meanwhile.fault], meanwhile.which
+            fault, which = self.faults[with_fault.fault], with_fault.which
             outcome = self.world.perform(
-                msg, lambda: self.world.strike(fault, which), meanwhile.after
+                msg, lambda: self.world.strike(fault, which), with_fault.after
             )
         self.world.rest(told=outcome_is_open(msg, outcome))
         restarts = self.restarts(msg)
@@ -133,13 +134,14 @@ def faulty(
     """A test case that does harm as well; see ``Spec.faulty``."""
     check_subject(description, subject)
     named = _named(faults)
-    strikes = _strikes(named)
+    most = 0 if isinstance(subject, ak.Props) else _MOST_VICTIMS
+    strikes = _strikes(named, most)
     rules: dict[str, Any] = {
         name: _message_rule(name, legal_messages(description, described), strikes)
         for name, described in rule_names(FaultyMachine, description).items()
     }
     for name in named:
-        rules[apart(name, rules)] = _fault_rule(name)
+        rules[apart(name, rules)] = _fault_rule(name, most)
     rules[apart("wait", rules)] = _wait_rule()
     body = {"faults": named, "tolerated": tuple(tolerated), **rules}
     return test_case(description, "Faulty", FaultyMachine, body, subject, chosen)
@@ -158,30 +160,31 @@ def _snake(fault: Fault) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in plain).strip("_")
 
 
-def _strikes(named: dict[str, Fault]) -> st.SearchStrategy[Strike | None]:
+def _strikes(named: dict[str, Fault], most: int) -> st.SearchStrategy[Strike | None]:
     if not named:
         return st.none()
-    steps, victims = st.integers(0, _MOST_STEPS), st.integers(0, _MOST_VICTIMS)
-    return st.none() | st.builds(Strike, st.sampled_from(sorted(named)), steps, victims)
+    steps, victims = st.integers(0, _MOST_STEPS), st.integers(0, most)
+    strikes = st.builds(Strike, st.sampled_from(sorted(named)), steps, victims)
+    return st.one_of(*[st.none()] * _QUIET, strikes)
 
 
 def _message_rule(
     name: str, values: st.SearchStrategy[Any], strikes: st.SearchStrategy[Strike | None]
 ) -> Any:
-    def send(self: FaultyMachine, msg: Any, meanwhile: Strike | None) -> None:
+    def send(self: FaultyMachine, msg: Any, with_fault: Strike | None) -> None:
         if msg is not NONE_LEGAL:
-            self.guarded(lambda: self.take_with(msg, meanwhile))
+            self.guarded(lambda: self.take_with(msg, with_fault))
 
     send.__name__ = name
-    return rule(msg=values, meanwhile=strikes)(send)
+    return rule(msg=values, with_fault=strikes)(send)
 
 
-def _fault_rule(name: str) -> Any:
-    def strike(self: FaultyMachine, which: int) -> None:
+def _fault_rule(name: str, most: int) -> Any:
+    def strike(self: FaultyMachine, which: int = 0) -> None:
         self.guarded(lambda: self.strike(name, which))
 
     strike.__name__ = name
-    return rule(which=st.integers(0, _MOST_VICTIMS))(strike)
+    return (rule(which=st.integers(0, most)) if most else rule())(strike)
 
 
 def _wait_rule() -> Any:

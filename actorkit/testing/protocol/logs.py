@@ -127,7 +127,7 @@ class _Append:
     offset: int | None
 
     def __str__(self) -> str:
-        return f"the append by {_when(self.op)}"
+        return f"append by {_when(self.op)}"
 
 
 @attrs.frozen
@@ -138,7 +138,7 @@ class _Poll:
     entries: tuple[Entry, ...]
 
     def __str__(self) -> str:
-        return f"the poll by {_when(self.op)}"
+        return f"poll by {_when(self.op)}"
 
 
 class _Log:
@@ -210,7 +210,7 @@ class _Log:
             offset = append.offset
             if offset is not None and offset < self.end and append.value not in self.polled:
                 text = (
-                    f"{append} put {shortened(append.value)} at {self._place(offset)}; polls went as far as "
+                    f"the {append} put {shortened(append.value)} at {self._place(offset)}; polls went as far as "
                     f"{self.end}, and none has it"
                 )
                 yield Finding("lost", append.value, text)
@@ -218,25 +218,24 @@ class _Log:
     def _contradictions(self) -> Iterator[Finding]:
         for offset, values in sorted(self.at.items()):
             if len(values) > 1:
-                told = "; ".join(f"{shortened(value)} by {who}" for value, who in values.items())
+                told = "; ".join(f"{shortened(value)} ({who})" for value, who in values.items())
                 yield Finding("overwritten", offset, f"at {self._place(offset)} there is {told}")
         for value, offsets in self.of.items():
             if len(offsets) > 1:
-                told = "; ".join(f"{offset} by {who}" for offset, who in offsets.items())
-                text = f"{shortened(value)} is in {self.name} at the offsets {told}"
-                yield Finding("duplicated", value, text)
+                told = "; ".join(f"{self._place(at)} ({who})" for at, who in offsets.items())
+                yield Finding("duplicated", value, f"{shortened(value)} is at {told}")
 
     def _reordered(self) -> Iterator[Finding]:
         placed = [(min(self.of[one.value]), one) for one in self.appends if one.value in self.of]
         ended = sorted((end for end in placed if end[1].offset is not None), key=_returned)
-        highest = list(accumulate(ended, lambda one, other: max(one, other, key=_first)))
+        highest = list(accumulate(ended, _higher))
         for offset, append in placed:
             before = bisect_left(ended, append.op.called_at, key=_returned)
             if before and highest[before - 1][0] > offset:
                 higher, earlier = highest[before - 1]
                 text = (
-                    f"{earlier} put {shortened(earlier.value)} at {higher}, and {append}, called after that, "
-                    f"put {shortened(append.value)} at {self._place(offset)}"
+                    f"the {earlier} put {shortened(earlier.value)} at {higher}; "
+                    f"the {append} put {shortened(append.value)} at {self._place(offset)}"
                 )
                 yield Finding("reordered", append.value, text)
 
@@ -248,7 +247,7 @@ class _Log:
             for _, value in poll.entries:
                 if called.get(value, end) >= end and value not in told:
                     told.add(value)
-                    text = f"{shortened(value)} is in {poll}; no append of it can have happened by then"
+                    text = f"{shortened(value)} is in the {poll}; no append of it can have happened by then"
                     yield Finding("unexpected", value, text)
 
     def _walk(self, client: str, reading: Sequence[_Poll | Seeks | None]) -> Iterator[Finding]:
@@ -262,7 +261,7 @@ class _Log:
                 continue
             for offset, value in what.entries:
                 if last is not None and offset <= last:
-                    text = f"{what} has {shortened(value)} at {self._place(offset)}, and {client} had been at {last}"
+                    text = f"the {what} has {shortened(value)} at {self._place(offset)}, and {client} had been at {last}"
                     yield Finding("went back", value, text)
                 elif last is not None and certain:
                     yield from self._holes(what, last, offset)
@@ -270,12 +269,12 @@ class _Log:
 
     def _holes(self, poll: _Poll, last: int, offset: int) -> Iterator[Finding]:
         """What lies between two offsets that a consumer polled one after the other."""
-        passed = f"{poll} goes on at {self._place(offset)} after {last}"
+        passed = f"the {poll} goes on at {self._place(offset)} after {last}"
         held = [hole for hole in sorted(self.at) if last < hole < offset]
         for hole in held:
             for value, who in self.at[hole].items():
                 if value in self.polled:  # else it is lost, and told to be
-                    text = f"{passed}, and at {hole} there is {shortened(value)} by {who}"
+                    text = f"{passed}, and at {hole} there is {shortened(value)} ({who})"
                     yield Finding("skipped", value, text)
         if len(held) < offset - last - 1:
             yield Finding("gap", (last, offset), f"{passed}, and not all between was ever seen")
@@ -284,8 +283,8 @@ class _Log:
         return f"offset {offset}" if self.name == "log" else f"offset {offset} of {self.name}"
 
 
-def _first(placed: tuple[int, _Append]) -> int:
-    return placed[0]
+def _higher(one: tuple[int, _Append], other: tuple[int, _Append]) -> tuple[int, _Append]:
+    return one if one[0] >= other[0] else other
 
 
 def _returned(placed: tuple[int, _Append]) -> int:

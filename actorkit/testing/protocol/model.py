@@ -244,8 +244,16 @@ class Model(Speaks[M], Generic[S, M]):
     def complaint(self, state: S, msg: M, answer: history.Answer) -> str:
         """What was wrong with an answer, in words."""
         wanted, _ = self.expect(state, msg)
-        got = f"the reply {answer}" if isinstance(answer, history.Ok) else f"the {answer}"
-        return f"{shortened(msg)} in state {shortened(state)}: expected {wanted}, got {got}"
+        return (
+            f"{shortened(msg)} in state {shortened(state)}: expected {wanted}, got {said(answer)}"
+        )
+
+
+def said(answer: history.Answer) -> str:
+    """An answer in words."""
+    if isinstance(answer, history.Ok):
+        return f"the reply {shortened(answer.value)}"
+    return f"the refusal {shortened(answer.error)}"
 
 
 def asks(kind: type) -> bool:

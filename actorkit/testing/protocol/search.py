@@ -90,7 +90,7 @@ class Search(Generic[S]):
         self._candidates, self._ends = _candidates(known, self._operations[self._must :])
         self._moves, self._first = self._classes()
         self.steps = 0
-        self._order: tuple[int, ...] = ()
+        self._placings: list[_Placing] = []
         self._best: _Merit = (-1, 0, 0)
         self._dead_ends: dict[int, None] = {}
 
@@ -136,7 +136,7 @@ class Search(Generic[S]):
             low, window, state = config
             chosen, turn = lost, -1
             if low == must:
-                self._keep(stack)
+                self._placings = stack
                 return True
         return None
 
@@ -196,14 +196,11 @@ class Search(Generic[S]):
         self._dead_ends[state] = None
         if merit > self._best:
             self._best = merit
-            self._keep(stack)
-
-    def _keep(self, stack: Sequence[_Placing]) -> None:
-        self._order = tuple(placing[0] for placing in stack)
+            self._placings = stack.copy()
 
     def order(self) -> tuple[Operation, ...]:
         """The order that was found; if there is none, one of those that get furthest."""
-        return tuple(self._operations[number] for number in self._order)
+        return tuple(self._operations[placing[0]] for placing in self._placings)
 
     def culprit(self) -> Operation:
         """The first to return of those that no order gets past."""
@@ -211,7 +208,8 @@ class Search(Generic[S]):
 
     def unplaced(self) -> tuple[Operation, ...]:
         """The known operations that could have come next where all orders end, by call."""
-        numbers = set(self._candidates[self._best[0]]).difference(self._order)
+        placed = {placing[0] for placing in self._placings}
+        numbers = set(self._candidates[self._best[0]]) - placed
         return tuple(sorted((self._operations[number] for number in numbers), key=_call_of))
 
     def states_there(self) -> tuple[S, ...]:

@@ -204,7 +204,7 @@ class _Building:
         if issubclass(origin, (Ref, Reply)):
             no_strategy(place.name, hint, "it names a live actor")
         container = _CONTAINERS.get(origin)
-        if container is not None and (typing.get_args(hint) or not place.limits.silent):
+        if container is not None:
             return container(self, hint, place)
         if attrs.has(origin):
             return fit(self._nested(hint, place), place.limits)

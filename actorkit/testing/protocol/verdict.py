@@ -52,12 +52,12 @@ class Verdict:
         return tuple(found for found in (*self.findings, *self.notes) if found.kind == kind)
 
     def __str__(self) -> str:
-        judged = ", ".join(f"{number:,} {what}" for what, number in self.judged.items())
+        judged = ", ".join(f"{what}: {number:,}" for what, number in self.judged.items())
         number = len(self.findings)
         told = "nothing wrong" if number == 0 else f"{number:,} finding{'s' if number > 1 else ''}"
         return "\n".join(
             (
-                f"{self.checker}: {told} in {judged}",
+                f"{self.checker}: {told} ({judged})",
                 *_listed(str(finding) for finding in self.findings),
                 *_listed(f"(not a fault) {note}" for note in self.notes),
             )

@@ -81,6 +81,8 @@ class _Trial:
         plan = _plan_of(items)
         if plan is None or plan in self._passed:
             return False
+        if plan == self.best:
+            return True
         if self.runs >= self._max_runs:
             raise _Spent
         self.runs += 1
@@ -110,8 +112,8 @@ def _reduce(trial: _Trial) -> None:
     while before != trial.best:
         before = trial.best
         _drop(trial)
-        for step in sorted({item.step for item in trial.items}):
-            _pull_forward(trial, step)
+        for place in range(trial.best.size):
+            _pull_forward(trial, sorted(item.step for item in trial.items)[place])
         for item in trial.items:
             _lower(trial, item)
 
@@ -152,7 +154,6 @@ def _cut(items: Sequence[Item], pieces: int) -> list[Sequence[Item]]:
 
 def _pull_forward(trial: _Trial, step: int) -> None:
     """Move everything from a step on to earlier steps, all by as much: what matters is often how far apart things are."""
-
     items = trial.items
 
     def works(to: int) -> bool:

@@ -197,7 +197,8 @@ class Sim:
         self.failure = error
         self.heal()
         if self.trace is not None:
-            self.note(f"FAILED: {error_text(error) or type(error).__name__}")
+            said, _, _ = error_text(error).partition("\n")
+            self.note(f"FAILED: {said or type(error).__name__}")
             self.trace.seal()
 
     def struck(self, what: str) -> None:

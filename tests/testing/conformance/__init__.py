@@ -1,0 +1,1 @@
+"""The conformance kits, tested on what must fail them."""

@@ -1,0 +1,1 @@
+"""The network in memory, in virtual time."""
