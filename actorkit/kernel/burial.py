@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from actorkit.kernel.call import died
 from actorkit.kernel.cell import Cell
+from actorkit.kernel.ending import exit_signal
 from actorkit.kernel.events import DeadReason, DidNotStart, Stopped
 from actorkit.kernel.exits import NO_ACTOR, Crashed, Down, ExitReason, Failed
 from actorkit.kernel.inspection import Inspection
@@ -71,7 +72,7 @@ def _mourn(
         for seat in (cell.seat.seats if cell.seat is not None else cell.seats or {}).values():
             seat.close(reason)
     for peer in linked:
-        peer.exit_signal(cell, cell.ref, reason, linked=True)
+        exit_signal(peer, cell, cell.ref, reason, linked=True)
     for watch in watches:
         notice = Down(watch.monitor, cell.ref, address, reason, watch.name)
         watch.watcher.put(Signal(notice))

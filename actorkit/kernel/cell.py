@@ -1,11 +1,11 @@
-"""One incarnation of one actor: its mailbox, its state as the kernel sees it, and its exit path.
+"""One incarnation of one actor: its mailbox, and its state as the kernel sees it.
 
 A cell is not a task. It is a deque and a generator (``dispatcher.live``) that carriers step. Two rules hold everywhere:
 
 * ``idle`` is True only while the generator rests with an empty mailbox; whoever gives an idle cell something to do sets
   it to False and pushes the cell onto the run queue, once.
-* The exit reason is decided once, in ``doom`` or by the generator, and recorded by ``bury``; it is never read off an
-  exception that surfaces later.
+* The exit reason is decided once, in ``ending.doom`` or by the generator, and recorded by ``bury``; it is never read off
+  an exception that surfaces later.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from actorkit.errors import MailboxFull
 from actorkit.kernel.address import Address
 from actorkit.kernel.call import Call, died
 from actorkit.kernel.events import DeadReason, HighWater
-from actorkit.kernel.exits import KILLED, Exit, ExitReason, Normal, Shutdown
+from actorkit.kernel.exits import KILLED, ExitReason
 from actorkit.kernel.items import (
     ATTENTION,
     NO_MAIL,
@@ -29,7 +29,6 @@ from actorkit.kernel.items import (
     Fired,
     Next,
     RoomWait,
-    Signal,
     StopOrder,
     is_internal,
     is_mail,
@@ -39,7 +38,6 @@ from actorkit.kernel.stream import StreamCall
 from actorkit.kernel.wait import (
     CURRENT,
     NOBODY,
-    PARK,
     ZOMBIES,
     ActorExit,
     Carrier,
@@ -55,9 +53,6 @@ if TYPE_CHECKING:
     from actorkit.kernel.vocabulary import HandlerTable
 
 RING = 8
-
-
-PARENT_ENDED = Shutdown("the actor that started it ended")
 
 
 class State(IntEnum):
@@ -379,130 +374,6 @@ class Cell:
         if origin in ZOMBIES:
             raise ActorExit
 
-    def exit_signal(
-        self, sender: Cell | None, ref: Ref[Any], reason: ExitReason, *, linked: bool
-    ) -> None:
-        """Receive an exit signal (the table of otp-semantics 1.6, decided by ``trap_exits`` now).
-
-        A trapping actor gets an ``Exit``, but one from its parent ends it. Any other actor dies of it, save that a
-        ``Normal`` from somebody else is dropped - but over the link to its parent it ends the actor in good order, so a
-        linked child never outlives the one that started it.
-        """
-        if self.beyond:
-            return
-        to_self = sender is self
-        if self.traps and not to_self:
-            if sender is not None and sender is self.parent:
-                self.order(StopOrder(reason))
-            else:
-                address = sender.address if sender is not None else None
-                self.put(Signal(Exit(ref, address, reason, linked)))
-        elif to_self or not isinstance(reason, Normal):
-            self.doom(reason)
-        elif linked and sender is self.parent:
-            self.interrupt(PARENT_ENDED)
-
-    def doom(self, reason: ExitReason) -> None:
-        """End this actor at once: the first call decides the reason.
-
-        Between messages it is buried here. A handler in the midst of its work is fenced until it has unwound: a parked
-        one is resumed to end, one that waits on trio has its carrier cancelled, and one whose own code is what called
-        goes on until it next awaits or returns.
-        """
-        if self.beyond:
-            return
-        self.doomed = reason
-        gen = self.gen
-        if self.running:
-            self.carrier = NOBODY
-            self._fence()
-        elif self.pinned:
-            self._fence()
-            scope = self.carrier.scope
-            self.carrier.task = None  # nothing it awaits is direct from now on
-            if scope is not None:
-                scope.cancel()
-            self.runtime.watch_zombie(self)
-        elif gen is not None and gen.gi_yieldfrom is not None:
-            self._fence()
-            self._unwind_parked()
-        else:  # at rest between messages, or not begun: nothing of the user's to unwind
-            if gen is not None:
-                gen.close()
-            self.bury(reason)
-
-    def _fence(self) -> None:
-        """Drop what the code still on its way sends, hold back its reply, and let it take no other message."""
-        ZOMBIES.add(self)
-        if self.leave is None:
-            self.leave = KILLED
-        self.open_mail().appendleft(ATTENTION)
-        self.uncounted += 1
-
-    def _unwind_parked(self) -> None:
-        """Have a carrier throw into the handler: its ``finally`` blocks run, but whatever they await fails.
-
-        Not here and now: what they await of trio's would wait on the task of whoever called.
-        """
-        waiting, self.waiting = self.waiting, None
-        if isinstance(waiting, Wait):
-            waiting.done = True
-            waiting.cancelled()
-        self.step = self._throw
-        if self.suspended or isinstance(waiting, Wait):  # else it stands in the run queue already
-            self.suspended = False
-            self.push(self)
-
-    def _throw(self, _: Any) -> Any:
-        self.step = _resting
-        self.carrier = Carrier(None, self.carrier.scope)  # nothing it awaits is direct from now on
-        return DEAD if self.gen is None else self.gen.throw(ActorExit())
-
-    def interrupt(self, reason: ExitReason) -> None:
-        """End this actor in good order, but do not wait for what its handler waits for.
-
-        The handler's wait is broken off (``finally`` blocks run and may await), then ``stopping`` runs. A trapping
-        actor finishes the message in hand first; if it waits for an actor to start, that start is broken off.
-        """
-        if self.beyond:
-            return
-        if self.state is State.NEW:
-            self.bury(reason)
-            return
-        waiting = self.waiting
-        if (
-            self.traps
-            or self.state is State.STOPPING
-            or self.running
-            or not (self.pinned or isinstance(waiting, Wait) or self._resumed())
-        ):
-            self.order(StopOrder(reason, unready=True))
-            if isinstance(waiting, Wait):
-                waiting.let_go(reason)
-            return
-        self.leave = reason
-        # For a handler that ends of itself, or goes on regardless:
-        self.order(StopOrder(reason, unready=True))
-        if self.pinned:
-            if self.carrier.scope is not None:
-                self.carrier.scope.cancel()
-        elif isinstance(waiting, Wait):
-            waiting.cancelled()
-            waiting.fail(ActorExit())
-        else:
-            self.step = self._break_off
-
-    def _resumed(self) -> bool:
-        """Whether the handler's wait is over, and the cell stands in the run queue to go on with it."""
-        inside = self.gen is not None and self.gen.gi_yieldfrom is not None
-        return inside and self.waiting is None and not self.suspended
-
-    def _break_off(self, _: Any) -> Any:
-        if self.gen is None:
-            return DEAD
-        self.step = self.gen.send
-        return self.gen.throw(ActorExit())
-
     def bury(self, reason: ExitReason) -> None:
         """Record the death and tell everyone, in OTP's order: names are free before anybody hears (1.8)."""
         if self.state is State.DEAD:
@@ -541,11 +412,6 @@ class Cell:
 
 DEAD = Sentinel("DEAD")
 _EMPTY_RING: list[type | None] = []
-
-
-def _resting(_: Any) -> Any:
-    """What a carrier steps when the cell is being unwound and stood in the run queue twice."""
-    return PARK
 
 
 def _nothing(_: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, TypeVarTuple,
 
 from actorkit.kernel.call import died
 from actorkit.kernel.cell import Cell, State
+from actorkit.kernel.ending import exit_signal
 from actorkit.kernel.exits import NO_ACTOR, NORMAL, SHUTDOWN, Down, Exit, ExitReason, Monitor
 from actorkit.kernel.items import ATTENTION, Next, Signal, StopOrder, take_out
 from actorkit.kernel.registry import name_of
@@ -100,7 +101,7 @@ class Context(Generic[M_contra]):
         return self._cell.runtime.seams.entropy.token_bytes(count)
 
     async def offload(
-        self, function: Callable[[Unpack[Ts]], R], /, *args: Unpack[Ts], abandon: bool = False
+        self, function: Callable[[Unpack[Ts]], R], /, *args: *Ts, abandon: bool = False
     ) -> R:
         """Run a blocking function in a worker thread and wait for its result, while other actors go on.
 
@@ -236,7 +237,7 @@ class Context(Generic[M_contra]):
         To end the actor itself, hooks skipped, send it to ``ctx.self``.
         """
         if not self._cell.fenced():
-            ref._cell.exit_signal(self._cell, self._cell.ref, reason, linked=False)
+            exit_signal(ref._cell, self._cell, self._cell.ref, reason, linked=False)
 
     # Time --------------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import trio
 from actorkit.errors import Ignore, Refused, Stop, Unhandled
 from actorkit.kernel.call import Call, Reply
 from actorkit.kernel.cell import Cell, Leave, State
+from actorkit.kernel.ending import doom
 from actorkit.kernel.events import DeadReason, Started
 from actorkit.kernel.exits import KILLED, Crashed, Down, Exit, ExitReason
 from actorkit.kernel.inspection import Inspection, Resume, Suspend
@@ -52,7 +53,7 @@ class EndWait(Wait):
     def expire(self) -> None:
         """It took too long to end in good order."""
         if self.target is not None:
-            self.target.doom(KILLED)
+            doom(self.target, KILLED)
 
 
 def ordered_by(cell: Cell, peer: Cell) -> bool:
@@ -309,6 +310,7 @@ async def attend(cell: Cell) -> None:
         if not suspended:
             return
         answer_inspections(cell)
+        check_told_to_stop(cell)
         cell.suspended = True
         await rest()
 
@@ -318,6 +320,19 @@ def answer_inspections(cell: Cell) -> None:
     for inspection in take_out(cell.queue, lambda item: isinstance(item, Inspection)):
         cell.uncounted -= 1
         inspection.carry_out(cell)
+
+
+def check_told_to_stop(cell: Cell) -> None:
+    """End an actor about to rest suspended if an order to stop waits in its mailbox: nobody might come to resume it.
+
+    Raises:
+        Leave: one does; ``cell.leave`` is its reason.
+    """
+    orders = take_out(cell.queue, lambda item: isinstance(item, StopOrder))
+    cell.uncounted -= len(orders)
+    if orders:
+        cell.leave = orders[0].reason
+        raise Leave
 
 
 async def rest_before(hook: Awaitable[None]) -> None:

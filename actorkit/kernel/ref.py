@@ -13,6 +13,7 @@ from actorkit.errors import CircularAsk, MailboxFull
 from actorkit.kernel.address import Address
 from actorkit.kernel.call import Call, died
 from actorkit.kernel.cell import Cell, State
+from actorkit.kernel.ending import doom
 from actorkit.kernel.events import DeadReason
 from actorkit.kernel.exits import KILLED, NO_ACTOR, NORMAL, ExitReason
 from actorkit.kernel.items import RoomWait
@@ -255,7 +256,7 @@ class Ref(Generic[M_contra]):
         """End the actor at once: no hook runs, what it still tries to send is dropped. It cannot refuse."""
         cell = self._cell
         if not cell.fenced():
-            cell.doom(KILLED)
+            doom(cell, KILLED)
 
 
 class CountingRef(Ref[M_contra]):

@@ -27,6 +27,7 @@ from actorkit.kernel.address import checked_segment, child_path
 from actorkit.kernel.call import died
 from actorkit.kernel.cell import DEAD, Cell, State, fresh_context
 from actorkit.kernel.dispatcher import Dispatcher, live
+from actorkit.kernel.ending import doom, interrupt
 from actorkit.kernel.events import (
     DeadLetter,
     DeadLetters,
@@ -81,7 +82,7 @@ class StartWait(Wait):
                 *(starting.waiters or ()),
                 _Gone(self, StartTimeout(starting.path, seconds)),
             ]
-            starting.doom(KILLED)
+            doom(starting, KILLED)
 
     def let_go(self, reason: Any) -> None:
         """Whoever waits is asked to end: so is the actor that does not get ready."""
@@ -252,7 +253,7 @@ class Runtime:
             await wait
         finally:
             if not cell.ready:
-                cell.doom(KILLED)
+                doom(cell, KILLED)
 
     # Signals -----------------------------------------------------------------------------------------------------
 
@@ -312,9 +313,9 @@ class Runtime:
             return wait
         cell.waiters = [*(cell.waiters or ()), wait]
         if kill:
-            cell.doom(KILLED)
+            doom(cell, KILLED)
         else:
-            cell.interrupt(reason)
+            interrupt(cell, reason)
             if limit is not None and not wait.done:
                 self.clock.expire(wait, limit)
         return wait
@@ -465,7 +466,7 @@ class Runtime:
                 self.interrupted(interruption)
             if cell.doomed is None:
                 cell.leave = reason  # tells ``bury`` that the crash is the actor's own
-            cell.doom(reason)
+            doom(cell, reason)
         finally:
             ZOMBIES.discard(CURRENT.get())
             if cell.work is not None:

@@ -13,6 +13,7 @@ from actorkit.kernel.actor import Props
 from actorkit.kernel.address import valid_node_name
 from actorkit.kernel.call import check_unfenced, died
 from actorkit.kernel.cell import Cell, State
+from actorkit.kernel.ending import exit_signal
 from actorkit.kernel.events import DeadLetters, Events, Progress, Report
 from actorkit.kernel.exits import NO_ACTOR, SHUTDOWN, ExitReason
 from actorkit.kernel.inspection import (
@@ -162,7 +163,7 @@ class System:
         """Send an exit signal from outside: the actor ends of it, or gets an ``Exit`` if it traps them."""
         cell = ref._cell
         if not cell.fenced():
-            cell.exit_signal(None, ref, reason, linked=False)
+            exit_signal(cell, None, ref, reason, linked=False)
 
     # Looking in --------------------------------------------------------------------------------------------------
 

@@ -7,11 +7,15 @@ run the very code that runs in production (the lesson of FoundationDB and TigerB
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 from actorkit.seams.clock import Clock, SystemClock
+from actorkit.seams.disk import Disk, OsDisk
 from actorkit.seams.entropy import Entropy, SystemEntropy
 from actorkit.seams.offload import Offload, ThreadOffload
+from actorkit.seams.transport import TcpTransport, Transport
 
 
 @attrs.frozen
@@ -22,8 +26,12 @@ class Seams:
         clock: tells the time and the date.
         entropy: rolls the dice.
         offload: runs what would block.
+        transport: reaches other machines.
+        disk: opens a directory, which it makes if it is absent.
     """
 
     clock: Clock = attrs.field(factory=SystemClock)
     entropy: Entropy = attrs.field(factory=SystemEntropy)
     offload: Offload = attrs.field(factory=ThreadOffload)
+    transport: Transport = attrs.field(factory=TcpTransport)
+    disk: Callable[[str], Disk] = OsDisk

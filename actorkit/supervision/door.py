@@ -8,6 +8,7 @@ import attrs
 
 from actorkit.errors import ChildNotFound, SpecError, StartError
 from actorkit.kernel.call import check_unfenced
+from actorkit.kernel.ending import interrupt
 from actorkit.kernel.exits import SHUTDOWN
 from actorkit.kernel.ref import Ref
 from actorkit.kernel.system import System
@@ -172,7 +173,8 @@ class SupervisorRef:
     async def stop(self, *, timeout: float | None = None) -> None:
         """Stop the children in reverse order, then the supervisor, and wait until all are gone."""
         check_unfenced()
-        self.ref._cell.interrupt(SHUTDOWN)  # noqa: SLF001 - a child that does not get ready is no reason to wait
+        # A child that does not get ready is no reason to wait.
+        interrupt(self.ref._cell, SHUTDOWN)  # noqa: SLF001
         await self.ref.stop(SHUTDOWN, timeout=timeout)
 
 

@@ -10,6 +10,7 @@ import attrs
 from actorkit.errors import SpecError, StartError
 from actorkit.kernel.actor import Actor, props
 from actorkit.kernel.call import check_unfenced
+from actorkit.kernel.ending import interrupt
 from actorkit.kernel.exits import SHUTDOWN
 from actorkit.kernel.ref import Ref
 from actorkit.kernel.system import System
@@ -224,5 +225,6 @@ class DynamicRef(Generic[P, M]):
     async def stop(self, *, timeout: float | None = None) -> None:
         """Stop all children and the supervisor, and wait until they are gone."""
         check_unfenced()
-        self.ref._cell.interrupt(SHUTDOWN)  # noqa: SLF001 - a child that does not get ready is no reason to wait
+        # A child that does not get ready is no reason to wait.
+        interrupt(self.ref._cell, SHUTDOWN)  # noqa: SLF001
         await self.ref.stop(SHUTDOWN, timeout=timeout)

@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actorkit.testing.chart import mermaid, text_chart
     from actorkit.testing.clock import VirtualClock
+    from actorkit.testing.disk import Keep, MemoryDisk
+    from actorkit.testing.expectations import Caught
     from actorkit.testing.failures import Deadlock, LeftBehind, Misdirected, Unbalanced, Unexpected
+    from actorkit.testing.kit import TestKit, open_kit
+    from actorkit.testing.network import MemoryNetwork
+    from actorkit.testing.probe import Asked, AskedStream, Probe
+    from actorkit.testing.running import run_in_virtual_time
     from actorkit.testing.simulation.faults import (
         Fault,
         InjectedCrash,
@@ -43,8 +49,34 @@ if TYPE_CHECKING:
     from actorkit.testing.trace import Trace
 
 _HOMES = {
-    "chart": ("mermaid", "text_chart"),
+    "chart": (
+        "mermaid",
+        "text_chart",
+    ),
     "clock": ("VirtualClock",),
+    "disk": (
+        "Keep",
+        "MemoryDisk",
+    ),
+    "expectations": ("Caught",),
+    "failures": (
+        "Deadlock",
+        "LeftBehind",
+        "Misdirected",
+        "Unbalanced",
+        "Unexpected",
+    ),
+    "kit": (
+        "TestKit",
+        "open_kit",
+    ),
+    "network": ("MemoryNetwork",),
+    "probe": (
+        "Asked",
+        "AskedStream",
+        "Probe",
+    ),
+    "running": ("run_in_virtual_time",),
     "simulation.faults": (
         "Fault",
         "InjectedCrash",
@@ -54,32 +86,46 @@ _HOMES = {
         "kill_actor",
     ),
     "simulation.runner": ("Outcome",),
-    "simulation.search": ("IncompleteExploration", "NeverHappened", "PlanNoLongerMatches"),
-    "failures": ("Deadlock", "LeftBehind", "Misdirected", "Unbalanced", "Unexpected"),
+    "simulation.search": (
+        "IncompleteExploration",
+        "NeverHappened",
+        "PlanNoLongerMatches",
+    ),
     "simulation.sim": (
         "NotConverged",
         "Sim",
         "UncontrolledNondeterminism",
         "Violated",
     ),
-    "simulation.simulate": ("SimulatedFunction", "simulate"),
+    "simulation.simulate": (
+        "SimulatedFunction",
+        "simulate",
+    ),
     "trace": ("Trace",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Asked",
+    "AskedStream",
+    "Caught",
     "Deadlock",
     "Fault",
     "IncompleteExploration",
     "InjectedCrash",
+    "Keep",
     "LeftBehind",
+    "MemoryDisk",
+    "MemoryNetwork",
     "Misdirected",
     "NeverHappened",
     "NotConverged",
     "Outcome",
     "PlanNoLongerMatches",
+    "Probe",
     "Sim",
     "SimulatedFunction",
+    "TestKit",
     "Trace",
     "Unbalanced",
     "UncontrolledNondeterminism",
@@ -91,6 +137,8 @@ __all__ = [
     "early_timer",
     "kill_actor",
     "mermaid",
+    "open_kit",
+    "run_in_virtual_time",
     "simulate",
     "text_chart",
 ]

@@ -53,12 +53,12 @@ class VirtualClock(trio.abc.Clock):
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Called by trio when no task can go on: the moment to jump."""
+        if deadline <= self._now:  # due without the clock moving: before anybody has settled
+            return 0.0
         if self._settling:
             settled, self._settling = self._settling, []
             for task in settled:
                 trio.lowlevel.reschedule(task)
-            return 0.0
-        if deadline <= self._now:
             return 0.0
         if somebody_waits_for_idle():
             return _REAL_WAIT

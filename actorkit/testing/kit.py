@@ -24,7 +24,7 @@ from actorkit.testing import expectations
 from actorkit.testing.chart import mermaid, text_chart
 from actorkit.testing.checks import check_conserved, check_nothing_left
 from actorkit.testing.clock import VirtualClock
-from actorkit.testing.entropy import simulated_seams
+from actorkit.testing.seams import simulated_seams
 from actorkit.testing.expectations import Because, Caught
 from actorkit.testing.failures import Deadlock, LeftBehind, Misdirected, Unbalanced
 from actorkit.testing.probe import Probe

@@ -46,12 +46,14 @@ class Host:
         """A port that nobody has had."""
         return next(port for port in self._ports if port not in self.listeners)
 
+    def sockets(self) -> list[MemoryListener | MemoryConnection]:
+        """All that its process has open."""
+        return [*self.listeners.values(), *self.ends]
+
     def wake(self) -> None:
         """Let everybody who waits to read or accept look again."""
-        for end in self.ends:
-            end.wake()
-        for listener in self.listeners.values():
-            listener.wake()
+        for socket in self.sockets():
+            socket.wake()
 
 
 @attrs.frozen

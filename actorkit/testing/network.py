@@ -73,7 +73,8 @@ class MemoryNetwork:
     ) -> None:
         nursery, self._nursery = self._nursery, None
         for host in self._hosts.values():
-            _end_process(host)
+            for socket in host.sockets():
+                socket.close()
         if nursery is not None:
             nursery.cancel_scope.cancel()
         # Without the error: what went wrong inside the block needs no exception group around it.
@@ -155,20 +156,27 @@ class MemoryNetwork:
         host.wake()
 
     def kill9(self, name: str) -> None:
-        """A host's process is killed. Its system closes what it had open, so its peers notice; ``host`` starts the next."""
-        _end_process(self._known(name))
+        """A host's process is killed. Its system closes what it had open, so its peers notice; ``host`` starts the next.
+
+        Its own tasks notice nothing, as the dead do: what they wait for never comes. Cancel them.
+        """
+        host = self._known(name)
+        host.alive = False
+        for socket in host.sockets():
+            socket.die()
 
     def power_cut(self, name: str) -> None:
-        """A host loses its power. Nobody is told; once ``host`` has started it again, it resets what it knows nothing of."""
+        """A host loses its power. Its peers notice nothing; once ``host`` has started it again, it resets what it does not know.
+
+        Its own tasks are as those of a killed process.
+        """
         host = self._known(name)
         host.alive = host.up = False
         for link in self._links.values():
             if link.source is host:
                 link.purge()
-        for listener in list(host.listeners.values()):
-            listener.vanish()
-        for end in list(host.ends):
-            end.vanish()
+        for socket in host.sockets():
+            socket.vanish()
 
     # Looking ------------------------------------------------------------------------------------------------------
 
@@ -253,6 +261,7 @@ class MemoryTransport:
 
     async def listen(self, address: str | None = None) -> MemoryListener:
         """Listen at a port of this host; at a free one unless told otherwise."""
+        await trio.lowlevel.checkpoint()
         self._check_alive()
         name, port = (self._host.name, 0) if address is None else split_address(address)
         if name != self._host.name:
@@ -262,9 +271,7 @@ class MemoryTransport:
         if port in self._host.listeners:
             raise OSError(errno.EADDRINUSE, f"somebody listens at {address} already")
         port = port or self._host.free_port()
-        listener = MemoryListener(join_address(name, port), port, self._host, self._network.backlog)
-        await trio.lowlevel.checkpoint()
-        return listener
+        return MemoryListener(join_address(name, port), port, self._host, self._network.backlog)
 
     def _check_alive(self) -> None:
         if not self._host.alive or self._host.incarnation != self._incarnation:
@@ -272,14 +279,6 @@ class MemoryTransport:
                 errno.ENETDOWN,
                 f"process {self._incarnation} of host {self._host.name!r} is dead: ask the network for host() again",
             )
-
-
-def _end_process(host: Host) -> None:
-    host.alive = False
-    for listener in list(host.listeners.values()):
-        listener.close()
-    for end in list(host.ends):
-        end.close()
 
 
 def _knock(host: Host, port: int, dialler: MemoryConnection) -> None:

@@ -17,13 +17,13 @@ from actorkit.kernel.call import Call
 from actorkit.kernel.cell import Cell
 from actorkit.kernel.events import DeadLetter, Started, Stopped
 from actorkit.kernel.exits import Crashed, Down, Exit, Failed, Killed
-from actorkit.kernel.items import Fired, Next
+from actorkit.kernel.items import Fired, Next, Signal
 from actorkit.kernel.message import AskOf
 from actorkit.kernel.ref import CountingRef, NamedRef
 from actorkit.kernel.runtime import Runtime
 from actorkit.kernel.stream import StreamCall
 from actorkit.kernel.wait import CURRENT, Work
-from actorkit.testing.trace import Answered, Began, Ended, Handled, Lost, Notice, Sent, Trace
+from actorkit.testing.trace import CLOCK, Answered, Began, Ended, Handled, Lost, Notice, Sent, Trace
 
 M_contra = TypeVar("M_contra", contravariant=True)
 R = TypeVar("R")
@@ -74,6 +74,7 @@ class Recorder:
         self.trace = trace
         self.step = step
         self._next = 0
+        self._last = 0.0
         self.written: object = None  # by ``send``, which may go on to ``tell``
         # What is on its way to whom, by the identity of the message, in the order it was sent.
         self._under_way: dict[tuple[str, int], deque[tuple[int, object]]] = {}
@@ -86,29 +87,35 @@ class Recorder:
 
     def sent(self, sender: str, cell: Cell, message: object, *, asked: bool) -> int:
         """A message is on its way; returns its number."""
-        self._next += 1
-        number = self._next
+        number = self._send(sender, cell, message, asked=asked)
         self._under_way.setdefault((cell.path, id(message)), deque()).append((number, message))
-        self.trace.append(Sent(self.step(), self._now(), number, sender, cell.path, message, asked))
+        return number
+
+    def _send(self, sender: str, cell: Cell, message: object, *, asked: bool = False) -> int:
+        self._next += 1
+        now, number = self._now(), self._next
+        self.trace.append(Sent(self.step(), now, number, sender, cell.path, message, asked))
         return number
 
     def handled(self, cell: Cell, item: Any) -> None:
         """An actor is about to take an item from its mailbox."""
-        item = getattr(item, "notice", item)
-        if isinstance(item, (Down, Exit)):
-            about = item.ref.path if item.ref is not None else "somebody"
-            self.trace.append(Notice(self.step(), self._now(), cell.path, about, str(item.reason)))
-            return
         kind = type(item)
+        if kind is Signal:
+            self._notified(cell, item.notice)
+            return
         if kind is Fired or kind is Next:
-            sender = "clock" if kind is Fired else cell.path
-            number: int | None = self.sent(sender, cell, item.message, asked=False)
-            self._take(cell.path, item.message)
+            number: int | None = self._send(
+                CLOCK if kind is Fired else cell.path, cell, item.message
+            )
         else:
             message = item.message if kind in (Call, StreamCall) else item
             number = self._take(cell.path, message)
         if number is not None:
             self.trace.append(Handled(self.step(), self._now(), number, cell.path))
+
+    def _notified(self, cell: Cell, notice: Down | Exit) -> None:
+        about, why = notice.ref.path, str(notice.reason)
+        self.trace.append(Notice(self.step(), self._now(), cell.path, about, why))
 
     def withdrawn(self, number: int, cell: Cell, message: object) -> None:
         """Whoever waited for room to send a message has given up."""
@@ -132,7 +139,11 @@ class Recorder:
         return number
 
     def _now(self) -> float:
-        return trio.current_time()
+        try:
+            self._last = trio.current_time()
+        except RuntimeError:  # another thread calls: the kernel says what is wrong with that
+            pass
+        return self._last
 
     def _began(self, event: Started) -> None:
         self.trace.append(Began(self.step(), self._now(), event.path))
@@ -196,7 +207,7 @@ class RecordingRef(CountingRef[M_contra]):
         return reply
 
     def _open_stream(self, call: StreamCall) -> None:
-        _recorder(call.owner).sent(whoever_speaks(), call.owner, call.message, asked=True)
+        _recorder(call.owner).sent(whoever_speaks(), call.owner, call.message, asked=False)
         super()._open_stream(call)
 
 

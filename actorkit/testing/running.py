@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar, TypeVarTuple, Unpack
 import trio
 from trio.abc import Instrument
 
+from actorkit.kernel.ending import doom
 from actorkit.kernel.exits import KILLED
 from actorkit.kernel.runtime import Runtime
 from actorkit.testing.clock import VirtualClock
@@ -115,7 +116,7 @@ class DeadlockWatch:
 
     def _kill(self, runtime: Runtime) -> None:
         for cell in list(runtime.cells.values()):
-            cell.doom(KILLED)
+            doom(cell, KILLED)
 
     def _break_actors(self, runtime: Runtime) -> None:
         for task in tasks_of_actors(runtime):

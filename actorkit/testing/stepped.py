@@ -146,21 +146,21 @@ async def open_stepped_system(
     conductor: Conductor | None = None,
     seams: Seams | None = None,
     step: Callable[[], int] = lambda: 0,
+    kernel: type[RecordedRuntime] = RecordedRuntime,
 ) -> AsyncGenerator[System, None]:
-    """Open a system that handles one message a step and keeps books; with a ``trace`` it also writes down what happens."""
+    """Open a system that handles one message a step and keeps books; with a ``trace`` it also writes down what happens.
+
+    ``kernel`` may be one with a known fault, to see whether it is found.
+    """
     recorder = Recorder(trace, step) if trace is not None else None
 
     def dispatcher(runtime: Runtime) -> Dispatcher:
         return SteppedDispatcher(runtime, conductor, recorder)
 
-    if recorder is None:
-        runtime = Runtime(name, seams or Seams(), audit=True, dispatcher=dispatcher)
-    else:
-        runtime = recorded = RecordedRuntime(
-            name, seams or Seams(), audit=True, dispatcher=dispatcher
-        )
-        recorded.recorder = recorder
-        recorded.ref_class, recorded.named_class = RecordingRef, RecordingNamedRef
-        recorder.observe(recorded)
+    runtime = kernel(name, seams or Seams(), audit=True, dispatcher=dispatcher)
+    if recorder is not None:
+        runtime.recorder = recorder
+        runtime.ref_class, runtime.named_class = RecordingRef, RecordingNamedRef
+        recorder.observe(runtime)
     async with open_runtime(runtime, logs=False, watchdog=None) as system:
         yield system

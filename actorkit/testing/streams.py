@@ -42,7 +42,7 @@ class MemoryConnection(Connection):
         self._other: MemoryConnection | None = None
         self._established = False
         self._failure: OSError | None = None
-        self._closed = False
+        self._closed = self._dead = False
         self._received = bytearray()
         self._peer_ended = False
         self._ended = False
@@ -112,9 +112,7 @@ class MemoryConnection(Connection):
     def _is_open(self) -> bool:
         if self._failure is not None:
             raise self._failure
-        if self._closed:
-            raise _reset(f"the process that dialled {self._peer} is dead")
-        return self._established
+        return self._established and not self._dead
 
     # Streaming ----------------------------------------------------------------------------------------------------
 
@@ -156,6 +154,8 @@ class MemoryConnection(Connection):
         """Say that nothing more will be sent."""
         with self._sending:
             await trio.lowlevel.checkpoint()
+            if self._dead:
+                await trio.sleep_forever()
             if not self._ended:
                 self._may_send()
                 self._end()
@@ -166,7 +166,7 @@ class MemoryConnection(Connection):
         await trio.lowlevel.checkpoint()
 
     def close(self) -> None:
-        """As ``aclose``, at once; it is also what the system does for a process that was killed."""
+        """As ``aclose``, at once."""
         if self._received:
             self.abort()
         elif not self._closed:
@@ -190,8 +190,14 @@ class MemoryConnection(Connection):
         if not self._closed:
             self._fail(_reset(f"connection {self._local} to {self._peer}: {why}"))
 
+    def die(self) -> None:
+        """Its process is killed: the system closes this end, and whoever waits here waits for ever."""
+        self._dead = True
+        self.close()
+
     def vanish(self) -> None:
-        """The machine loses its power: this end is gone, and tells nobody."""
+        """Its machine loses its power: as ``die``, and nobody is told."""
+        self._dead = True
         self.out.purge(self)
         self._vanish()
 
@@ -241,8 +247,9 @@ class MemoryConnection(Connection):
         self._closed = True
         self._received.clear()
         self._host.ends.pop(self, None)
-        self._readers.unpark_all()
-        self._writers.unpark_all()
+        if not self._dead:
+            self._readers.unpark_all()
+            self._writers.unpark_all()
 
     def _fail(self, failure: OSError) -> None:
         self._failure = failure
@@ -258,13 +265,15 @@ class MemoryConnection(Connection):
             raise trio.BrokenResourceError(str(self._failure)) from self._failure
 
     def _may_send(self) -> bool:
+        if self._dead:
+            return False
         if self._ended and not self._closed:
             raise trio.ClosedResourceError(f"nothing can be sent on {self} after its end")
         self._check()
         return self._room > 0
 
     def _may_receive(self) -> bool:
-        if self._host.paused and not self._closed:
+        if self._dead or (self._host.paused and not self._closed):
             return False
         self._check()
         return bool(self._received) or self._peer_ended
@@ -285,7 +294,7 @@ class MemoryListener(Listener):
         self._arrived: deque[MemoryConnection] = deque()
         self._knocking: deque[MemoryConnection] = deque()
         self._waiting = trio.lowlevel.ParkingLot()
-        self._closed = False
+        self._closed = self._dead = False
         host.listeners[port] = self
 
     def __repr__(self) -> str:
@@ -322,10 +331,15 @@ class MemoryListener(Listener):
                 dialler.refuse()
             self.wake()
 
-    def vanish(self) -> None:
-        """The machine loses its power: diallers hear of it when it is back."""
-        self._arrived.clear()
+    def die(self) -> None:
+        """Its process is killed: the system closes it, and whoever waits here waits for ever."""
+        self._dead = True
         self.close()
+
+    def vanish(self) -> None:
+        """Its machine loses its power: as ``die``, and diallers hear of it when it is back."""
+        self._arrived.clear()
+        self.die()
 
     def knock(self, dialler: MemoryConnection) -> None:
         """Somebody wants to connect."""
@@ -334,7 +348,8 @@ class MemoryListener(Listener):
 
     def wake(self) -> None:
         """Let whoever waits here look again."""
-        self._waiting.unpark_all()
+        if not self._dead:
+            self._waiting.unpark_all()
 
     def _admit(self) -> None:
         while self._knocking and len(self._arrived) < self._backlog:
@@ -344,6 +359,8 @@ class MemoryListener(Listener):
         self.wake()
 
     def _may_accept(self) -> bool:
+        if self._dead:
+            return False
         if self._closed:
             raise trio.ClosedResourceError(f"{self} was closed")
         return bool(self._arrived) and not self._host.paused

@@ -14,7 +14,6 @@ from tests.supervision.support import (
     Nap,
     Note,
     Stage,
-    WorkerMessage,
     crash,
     end,
     incarnation,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 import actorkit as ak
@@ -25,19 +25,15 @@ class Census(ak.Request[int]): ...
 
 
 class Worker(ak.Actor[Work]):
-    """Does jobs, which take a moment; what it does is seen from outside."""
-
-    def __init__(self, did: Callable[[int], None] = lambda _: None) -> None:
-        self.did = did
+    """Does jobs, which take a moment."""
 
     @ak.on(Work)
     async def work(self, msg: Work) -> int:
         await self.ctx.sleep(0.1)
-        self.did(msg.job)
         return msg.job
 
 
-# 1 ---------------------------------------------------------------------------------------------------------------
+# Double Down --------------------------------------------------------------------------------------------------------
 
 
 class Presence(ak.Actor[Join | Census]):
@@ -62,7 +58,7 @@ class Presence(ak.Actor[Join | Census]):
         return self.left
 
 
-@planted(faults=[early_timer()], budget=300)
+@planted(shows="one death, two departures", budget=300, faults=[early_timer()])
 async def double_down(sim: Sim, wrong: bool) -> None:
     """A member that joins again, since it had no answer in time, is watched twice and mourned twice."""
     presence = await sim.spawn(Presence, wrong=wrong)
@@ -76,10 +72,10 @@ async def double_down(sim: Sim, wrong: bool) -> None:
             continue
     await member.stop()
     await sim.settle()
-    assert await presence.ask(Census(), timeout=None) == 1
+    assert await presence.ask(Census(), timeout=None) == 1, "one death, two departures"
 
 
-# 2 ---------------------------------------------------------------------------------------------------------------
+# Leaked subscribers -------------------------------------------------------------------------------------------------
 
 
 @ak.message
@@ -88,20 +84,22 @@ class Subscribe:
 
 
 class Hub(ak.Actor[Subscribe | Census]):
-    """Remembers its subscribers; the wrong one for ever, even the dead."""
+    """Remembers its subscribers; the wrong one every incarnation of them, and for ever."""
 
     def __init__(self, *, wrong: bool) -> None:
         self.wrong = wrong
-        self.subscribers: dict[Any, ak.Ref[Any]] = {}
+        self.subscribers: dict[object, ak.Ref[Any]] = {}
 
     @ak.on(Subscribe)
     def subscribe(self, msg: Subscribe) -> None:
-        self.subscribers[msg.who.address] = msg.who
-        if not self.wrong:
+        if self.wrong:
+            self.subscribers[msg.who.address] = msg.who
+        else:
+            self.subscribers[msg.who.path] = msg.who
             self.ctx.watch(msg.who)
 
     def down(self, down: ak.Down) -> None:
-        self.subscribers.pop(down.address, None)
+        self.subscribers.pop(down.ref.path, None)
 
     @ak.on(Census)
     def census(self, msg: Census) -> int:
@@ -122,9 +120,9 @@ class Subscriber(ak.Actor[Work]):
         return msg.job
 
 
-@planted(faults=[kill_actor()], budget=100)
+@planted(shows="an entry for somebody who is dead", budget=100, faults=[kill_actor()])
 async def leaked_subscribers(sim: Sim, wrong: bool) -> None:
-    """Every restart of a subscriber leaves an entry behind that nobody takes away: memory grows with each crash."""
+    """Every restart of a subscriber leaves an entry behind that nobody takes away, so memory grows with each crash."""
     hub = await sim.spawn(Hub, wrong=wrong)
     spec = ak.Child("subscriber", ak.props(Subscriber, hub))
     subscriber = (await sim.start(ak.supervise(spec, max_restarts=50))).child(spec)
@@ -134,20 +132,19 @@ async def leaked_subscribers(sim: Sim, wrong: bool) -> None:
         except ak.ActorDied:
             continue
     await sim.heal_and_settle()
-    assert await hub.ask(Census()) == 1
+    assert await hub.ask(Census()) == 1, "an entry for somebody who is dead"
 
 
-# 3 ---------------------------------------------------------------------------------------------------------------
+# Restart that counts twice ------------------------------------------------------------------------------------------
 
 
 class Keeper(ak.Actor[Census]):
-    """Keeps one worker running by hand; the wrong one counts a death twice, as a link and as a monitor."""
+    """Keeps one worker running by hand; the wrong one acts on its link and on its monitor."""
 
     trap_exits = True
 
     def __init__(self, *, wrong: bool) -> None:
         self.wrong = wrong
-        self.restarts = 0
 
     async def started(self) -> None:
         await self._start()
@@ -157,12 +154,10 @@ class Keeper(ak.Actor[Census]):
         self.ctx.watch(worker)
 
     async def down(self, down: ak.Down) -> None:
-        self.restarts += 1
         await self._start()
 
-    async def exited(self, exit: ak.Exit) -> None:  # noqa: A002
+    async def exited(self, signal: ak.Exit) -> None:
         if self.wrong:
-            self.restarts += 1
             await self._start()
 
     @ak.on(Census)
@@ -170,17 +165,17 @@ class Keeper(ak.Actor[Census]):
         return len(self.ctx.children)
 
 
-@planted(faults=[kill_actor("*/Worker-*")], budget=50)
+@planted(shows="two workers", budget=50, faults=[kill_actor("*/Worker-*")])
 async def restart_that_counts_twice(sim: Sim, wrong: bool) -> None:
     """One death is heard of in two ways, and each starts a new worker."""
     keeper = await sim.spawn(Keeper, wrong=wrong)
     for _ in range(4):
         await keeper.ask(Census())
     await sim.heal_and_settle()
-    assert await keeper.ask(Census()) == 1
+    assert await keeper.ask(Census()) == 1, "two workers"
 
 
-# 4 ---------------------------------------------------------------------------------------------------------------
+# Lock of the dead ---------------------------------------------------------------------------------------------------
 
 
 @ak.message
@@ -221,7 +216,7 @@ class Lock(ak.Actor[Acquire | Release]):
     def _grant(self) -> None:
         while self.waiting and not self.held:
             who, reply = self.waiting.pop(0)
-            if reply.send(None) is not False:
+            if reply.send(None):
                 self.held = True
                 self.monitor = None if self.wrong else self.ctx.watch(who)
 
@@ -240,7 +235,7 @@ class Holder(ak.Actor[Work]):
         return msg.job
 
 
-@planted(faults=[kill_actor("/Holder-*")], budget=200)
+@planted(shows="nothing can go on", budget=200, faults=[kill_actor("/Holder-*")])
 async def lock_of_the_dead(sim: Sim, wrong: bool) -> None:
     """Whoever holds the lock dies, and everybody else waits for ever."""
     lock = await sim.spawn(Lock, wrong=wrong)
@@ -255,7 +250,7 @@ async def lock_of_the_dead(sim: Sim, wrong: bool) -> None:
     await sim.each(2, client)
 
 
-# 5 ---------------------------------------------------------------------------------------------------------------
+# Job of the dead ----------------------------------------------------------------------------------------------------
 
 
 @ak.message
@@ -278,12 +273,9 @@ class Pool(ak.Actor[Job | Done | Census]):
 
     @ak.on(Job)
     async def job(self, msg: Job) -> None:
-        worker, monitor = await self.ctx.spawn_watched(ak.props(Worker, self._note))
+        worker, monitor = await self.ctx.spawn_watched(ak.props(Worker))
         self.jobs[monitor] = msg.number
         self.ctx.start_soon(self._run, worker, msg.number)
-
-    def _note(self, number: int) -> None:
-        self.done.add(number)
 
     async def _run(self, worker: ak.Ref[Work], number: int) -> None:
         try:
@@ -306,7 +298,7 @@ class Pool(ak.Actor[Job | Done | Census]):
         return len(self.done)
 
 
-@planted(faults=[kill_actor("*/Worker-*")], budget=100)
+@planted(shows="a job was never done", budget=100, faults=[kill_actor("*/Worker-*")])
 async def job_of_the_dead(sim: Sim, wrong: bool) -> None:
     """A worker dies over its job, and nobody does the job again."""
     pool = await sim.spawn(Pool, wrong=wrong)
@@ -315,10 +307,10 @@ async def job_of_the_dead(sim: Sim, wrong: bool) -> None:
     await sim.settle()
     await sim.advance(1)
     await sim.heal_and_settle()
-    assert await pool.ask(Census()) == 3
+    assert await pool.ask(Census()) == 3, "a job was never done"
 
 
-# 6 ---------------------------------------------------------------------------------------------------------------
+# Retry that repeats -------------------------------------------------------------------------------------------------
 
 
 @ak.message
@@ -354,7 +346,7 @@ class Shop(ak.Actor[Work]):
         return await self.bank.ask(Charge(f"order {msg.job}", 10))
 
 
-@planted(faults=[kill_actor()], budget=200)
+@planted(shows="charged twice", budget=200, faults=[kill_actor()])
 async def retry_that_repeats(sim: Sim, wrong: bool) -> None:
     """The shop dies after it has charged and before it has said so; asked again, it charges again."""
     bank = await sim.spawn(Bank, wrong=wrong)
@@ -370,10 +362,10 @@ async def retry_that_repeats(sim: Sim, wrong: bool) -> None:
                 sim.note("asked again")
 
     await sim.together(customer)
-    assert sim.state(bank)["taken"] == 10
+    assert sim.state(bank)["taken"] == 10, "charged twice"
 
 
-# 7 ---------------------------------------------------------------------------------------------------------------
+# Orphan -------------------------------------------------------------------------------------------------------------
 
 
 class Leader(ak.Actor[Census]):
@@ -390,20 +382,25 @@ class Leader(ak.Actor[Census]):
         return len(self.ctx.children)
 
 
-@planted(faults=[kill_actor("*/leader")], budget=50)
+def _count(branches: Iterable[ak.Branch], actor: type) -> int:
+    return sum(
+        (branch.actor == actor.__qualname__) + _count(branch.children, actor) for branch in branches
+    )
+
+
+@planted(shows="more than one helper", budget=100, faults=[kill_actor("*/leader")])
 async def orphan(sim: Sim, wrong: bool) -> None:
     """A helper that is not linked outlives the actor that started it, and each restart starts another."""
     spec = ak.Child("leader", ak.props(Leader, wrong=wrong))
-    leader = (await sim.start(ak.supervise(spec, max_restarts=50))).child(spec)
-
-    def workers() -> int:
-        cells = sim.system.runtime.cells.values()
-        return sum(cell.props.cls is Worker for cell in cells)
-
+    tree = ak.supervise(spec, max_restarts=50)
+    try:
+        leader = (await sim.start(tree)).child(spec)
+    except ak.StartFailed:
+        return  # it was killed while it began, which is another matter
     for _ in range(3):
         try:
             await leader.ask(Census())
         except ak.ActorDied:
             continue
     await sim.heal_and_settle()
-    assert workers() == 1
+    assert _count(sim.system.tree(), Worker) == 1, "more than one helper"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import actorkit as ak
-from actorkit.testing import Sim, early_timer
+from actorkit.testing import Sim
 from tests.planted.registry import planted
 
 
@@ -16,12 +16,7 @@ class Put(ak.Request[None]):
     value: int
 
 
-@ak.message
-class Add:
-    amount: int
-
-
-class Cell(ak.Actor[Get | Put | Add]):
+class Register(ak.Actor[Get | Put]):
     """One value."""
 
     def __init__(self, value: int = 0) -> None:
@@ -35,12 +30,8 @@ class Cell(ak.Actor[Get | Put | Add]):
     def put(self, msg: Put) -> None:
         self.value = msg.value
 
-    @ak.on(Add)
-    def add(self, msg: Add) -> None:
-        self.value += msg.amount
 
-
-# 1 ---------------------------------------------------------------------------------------------------------------
+# Lost update --------------------------------------------------------------------------------------------------------
 
 
 @ak.message
@@ -71,16 +62,23 @@ class Till(ak.Actor[Deposit | Get]):
         return self.cents
 
 
-@planted()
+@planted(shows="a deposit is lost", budget=100)
 async def lost_update_across_await(sim: Sim, wrong: bool) -> None:
-    """Background work reads the actor's state, awaits, and writes it: another piece of it has written meanwhile."""
-    till = await sim.spawn(Till, await sim.spawn(Cell, 1), wrong=wrong)
-    await sim.each(2, lambda _: till.ask(Deposit(5)))
+    """Background work reads its actor's state, awaits, and writes back what it read: the other deposit of that time is lost."""
+    rate = await sim.spawn(Register, 1)
+    till = await sim.spawn(Till, rate, wrong=wrong)
+
+    async def customer(i: int) -> None:
+        for _ in range(3 * i):  # so late that first in, first out is right
+            await rate.ask(Get())
+        await till.ask(Deposit(5))
+
+    await sim.each(2, customer, name="customer")
     await sim.settle()
-    assert await till.ask(Get()) == 10
+    assert await till.ask(Get()) == 10, "a deposit is lost"
 
 
-# 2 ---------------------------------------------------------------------------------------------------------------
+# Wrong asker --------------------------------------------------------------------------------------------------------
 
 
 @ak.message
@@ -114,18 +112,18 @@ class Relay(ak.Actor[Echo | Answer]):
         self.askers.pop(asker).send(msg.value)
 
 
-@planted()
+@planted(shows="an answer to somebody else", budget=100)
 async def reply_to_the_wrong_asker(sim: Sim, wrong: bool) -> None:
     """A deferred reply goes to whoever has waited longest, whatever the question was."""
     relay = await sim.spawn(Relay, wrong=wrong)
 
     async def ask(i: int) -> None:
-        assert await relay.ask(Echo(i)) == i
+        assert await relay.ask(Echo(i)) == i, "an answer to somebody else"
 
     await sim.each(2, ask)
 
 
-# 3 ---------------------------------------------------------------------------------------------------------------
+# Check, then act ----------------------------------------------------------------------------------------------------
 
 
 @ak.message
@@ -151,22 +149,22 @@ class Account(ak.Actor[Get | Withdraw]):
         return True
 
 
-@planted()
+@planted(shows="never overdrawn", budget=100)
 async def check_then_act(sim: Sim, wrong: bool) -> None:
     """Two customers look whether there is enough, both see that there is, and both withdraw."""
     account = await sim.spawn(Account, 100, wrong=wrong)
     sim.always(lambda: sim.state(account)["cents"] >= 0, "never overdrawn")
 
     async def customer(i: int) -> None:
-        for _ in range(3 * i):
+        for _ in range(3 * i):  # so late that first in, first out is right
             await account.ask(Get())
         if await account.ask(Get()) >= 80:
             await account.ask(Withdraw(80))
 
-    await sim.each(2, customer)
+    await sim.each(2, customer, name="customer")
 
 
-# 4 ---------------------------------------------------------------------------------------------------------------
+# Stale cache --------------------------------------------------------------------------------------------------------
 
 
 @ak.message
@@ -212,10 +210,10 @@ class Cache(ak.Actor[Get | Changed | Fetched | Refresh]):
         return self.value
 
 
-@planted(budget=400)
+@planted(shows="a value from before the change", budget=500)
 async def stale_cache(sim: Sim, wrong: bool) -> None:
     """A value that was fetched before a change is stored after the news of the change, and stays for ever."""
-    source = await sim.spawn(Cell, 1)
+    source = await sim.spawn(Register, 1)
     cache = await sim.spawn(Cache, source, wrong=wrong)
 
     async def reader() -> None:
@@ -227,10 +225,10 @@ async def stale_cache(sim: Sim, wrong: bool) -> None:
 
     await sim.together(reader, writer)
     await sim.settle()
-    assert await cache.ask(Get()) in (-1, 2)
+    assert await cache.ask(Get()) in (-1, 2), "a value from before the change"
 
 
-# 5 ---------------------------------------------------------------------------------------------------------------
+# Order across senders -----------------------------------------------------------------------------------------------
 
 
 @ak.message
@@ -282,7 +280,7 @@ class Clerk(ak.Actor[Forward]):
         self.ledger.tell(Opened(msg.name))
 
 
-@planted()
+@planted(shows="a write is forgotten", budget=300)
 async def order_across_senders(sim: Sim, wrong: bool) -> None:
     """What two senders send is taken to arrive in the order in which it was sent."""
     ledger = await sim.spawn(Ledger, wrong=wrong)
@@ -292,123 +290,10 @@ async def order_across_senders(sim: Sim, wrong: bool) -> None:
         await sim.each(1, lambda _: ledger.ask(Get()))
     ledger.tell(Wrote("log"))
     await sim.settle()
-    assert await ledger.ask(Get()) == 1
+    assert await ledger.ask(Get()) == 1, "a write is forgotten"
 
 
-# 6 ---------------------------------------------------------------------------------------------------------------
-
-
-@ak.message
-class Ping:
-    number: int
-    back: ak.Ref[Pong]
-
-
-@ak.message
-class Pong:
-    number: int
-
-
-@ak.message
-class GiveUp: ...
-
-
-class Server(ak.Actor[Ping]):
-    """Sends back what it got."""
-
-    @ak.on(Ping)
-    def ping(self, msg: Ping) -> None:
-        msg.back.tell(Pong(msg.number))
-
-
-@ak.message
-class Begin(ak.Request[int]): ...
-
-
-class Client(ak.Actor[Begin | Pong | GiveUp]):
-    """Asks by telling, and asks again after a while; the wrong one takes any answer for that to its last question."""
-
-    def __init__(self, server: ak.Ref[Ping], *, wrong: bool) -> None:
-        self.server, self.wrong = server, wrong
-        self.number = 0
-        self.reply: ak.Reply[int] | None = None
-
-    @ak.on(Begin)
-    def begin(self, msg: Begin, reply: ak.Reply[int]) -> None:
-        self.reply = reply
-        self._ask()
-
-    def _ask(self) -> None:
-        self.number += 1
-        self.server.tell(Ping(self.number, self.ctx.self))
-        self.timer = self.ctx.send_after(5.0, GiveUp())
-
-    @ak.on(GiveUp)
-    def give_up(self, msg: GiveUp) -> None:
-        if self.reply is not None:
-            self._ask()
-
-    @ak.on(Pong)
-    def pong(self, msg: Pong) -> None:
-        if self.reply is None or not (self.wrong or msg.number == self.number):
-            return
-        reply, self.reply = self.reply, None
-        self.timer.cancel()
-        reply.send(msg.number - self.number)
-
-
-@planted(faults=[early_timer()], budget=400)
-async def late_answer_to_another_question(sim: Sim, wrong: bool) -> None:
-    """The answer to a question that was given up is taken for the answer to the next one."""
-    client = await sim.spawn(Client, await sim.spawn(Server), wrong=wrong)
-    assert await client.ask(Begin(), timeout=None) == 0
-
-
-# 7 ---------------------------------------------------------------------------------------------------------------
-
-
-@ak.message
-class Flush: ...
-
-
-class Batch(ak.Actor[Add | Flush | Get]):
-    """Collects and writes out a second later; the wrong one starts the second anew with each item."""
-
-    def __init__(self, *, wrong: bool) -> None:
-        self.wrong = wrong
-        self.waiting = self.written = 0
-        self.timer: ak.TimerHandle | None = None
-
-    @ak.on(Add)
-    def add(self, msg: Add) -> None:
-        self.waiting += msg.amount
-        if self.timer is not None and self.wrong:
-            self.timer.cancel()
-            self.timer = None
-        if self.timer is None:
-            self.timer = self.ctx.send_after(1.0, Flush())
-
-    @ak.on(Flush)
-    def flush(self, msg: Flush) -> None:
-        self.written += self.waiting
-        self.waiting, self.timer = 0, None
-
-    @ak.on(Get)
-    def get(self, msg: Get) -> int:
-        return self.waiting
-
-
-@planted(budget=10)
-async def starved_timer(sim: Sim, wrong: bool) -> None:
-    """A timer that every message sets anew never fires while messages keep coming."""
-    batch = await sim.spawn(Batch, wrong=wrong)
-    for _ in range(10):
-        batch.tell(Add(1))
-        await sim.advance(0.4)
-        assert await batch.ask(Get()) <= 4
-
-
-# 8 ---------------------------------------------------------------------------------------------------------------
+# Two locks ----------------------------------------------------------------------------------------------------------
 
 
 @ak.message
@@ -442,11 +327,11 @@ class Lock(ak.Actor[Acquire | Release]):
             self.held = False
 
 
-@planted()
+@planted(shows="nothing can go on", budget=100)
 async def locks_in_two_orders(sim: Sim, wrong: bool) -> None:
     """Two clients take two locks in opposite orders, and wait for each other for ever."""
     one, other = await sim.spawn(Lock), await sim.spawn(Lock)
-    elsewhere = await sim.spawn(Cell)
+    elsewhere = await sim.spawn(Register)
 
     async def client(i: int) -> None:
         first, second = (other, one) if wrong and i else (one, other)

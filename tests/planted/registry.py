@@ -1,19 +1,19 @@
-"""Which bugs there are: a test body that runs the wrong code or the right one, the faults it takes, and a budget."""
+"""What a planted bug is: one test of the wrong code and of the right one, what it takes, and a budget."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable, Callable, Iterable
-from itertools import islice
+from types import ModuleType
 
 import attrs
 
-from actorkit.testing import Fault, Outcome, Sim
-from actorkit.testing.simulation.runner import Simulation
-from actorkit.testing.simulation.strategies import strategies
+from actorkit.testing import Fault, Sim
+from actorkit.testing.recording import RecordedRuntime
+from actorkit.testing.simulation.report import Found
+from actorkit.testing.simulation.runner import Simulation, prepared
+from actorkit.testing.simulation.search import Search, draw_schedules
 
 Body = Callable[[Sim, bool], Awaitable[None]]
-HORIZON = 60  # steps: where reorderings and faults fall
 
 
 @attrs.frozen
@@ -21,58 +21,59 @@ class Planted:
     """A bug.
 
     Attributes:
-        name: what it is called.
         story: what goes wrong, in a sentence.
         body: ``body(sim, wrong)`` is the test, of the wrong code or of the right one.
-        faults: what it takes besides an order of events.
+        shows: what the failure says; one that says something else is no find.
         budget: schedules within which it must be found.
-        within: virtual seconds the system may take to come to rest.
+        faults: what may be done besides choosing an order.
+        hidden: whether the undisturbed run, first in, first out and without faults, shows nothing of it.
+        kernel: what the wrong code runs on.
     """
 
     name: str
     story: str
-    body: Body
-    faults: tuple[Fault, ...]
+    body: Body = attrs.field(repr=False)
+    shows: str
     budget: int
-    within: float
-
-    def __str__(self) -> str:
-        return self.name
+    faults: tuple[Fault, ...]
+    hidden: bool
+    kernel: type[RecordedRuntime]
 
     def simulation(self, *, wrong: bool) -> Simulation:
-        """The wrong code, or the right one."""
-        return Simulation(
-            lambda sim: self.body(sim, wrong), self.faults, seed=1, within=self.within
+        """The test of the wrong code, or of the right one."""
+        prepared()
+        kernel = self.kernel if wrong else RecordedRuntime
+        return Simulation(lambda sim: self.body(sim, wrong), self.faults, seed=1, kernel=kernel)
+
+    def look(self, *, wrong: bool, schedules: int, seed: int = 1) -> Found | None:
+        """What ``@simulate(strategy="portfolio", ...)`` finds in so many schedules, shrunk."""
+        return draw_schedules(
+            self.simulation(wrong=wrong),
+            Search(),
+            strategy="portfolio",
+            examples=schedules,
+            seed=seed,
         )
-
-    def search(self, *, wrong: bool, schedules: int, seed: int = 1) -> tuple[Outcome | None, int]:
-        """Run under so many schedules until one fails: that one, and how many it took."""
-        runs = 0
-
-        def failed(outcome: Outcome) -> bool:
-            nonlocal runs
-            runs += 1
-            return outcome.failure is not None
-
-        drawn = strategies(
-            "portfolio", rng=random.Random, seed=seed, horizon=HORIZON, faults=len(self.faults)
-        )
-        bad = self.simulation(wrong=wrong).run_all(islice(drawn, schedules), failed)
-        return bad, runs
-
-
-BUGS: dict[str, Planted] = {}
 
 
 def planted(
-    *, budget: int = 200, faults: Iterable[Fault] = (), within: float = 60.0
-) -> Callable[[Body], Body]:
-    """Register a bug under its function's name; the docstring is its story."""
+    *,
+    shows: str,
+    budget: int,
+    faults: Iterable[Fault] = (),
+    hidden: bool = True,
+    kernel: type[RecordedRuntime] = RecordedRuntime,
+) -> Callable[[Body], Planted]:
+    """Make a bug of a test body: its name is the function's, its story the docstring."""
 
-    def register(body: Body) -> Body:
+    def make(body: Body) -> Planted:
         name = getattr(body, "__name__", "")
         story = (body.__doc__ or "").strip()
-        BUGS[name] = Planted(name, story, body, tuple(faults), budget, within)
-        return body
+        return Planted(name, story, body, shows, budget, tuple(faults), hidden, kernel)
 
-    return register
+    return make
+
+
+def bugs_in(module: ModuleType) -> tuple[Planted, ...]:
+    """The bugs of a module, in the order in which they stand there."""
+    return tuple(value for value in vars(module).values() if isinstance(value, Planted))

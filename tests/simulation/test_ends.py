@@ -103,12 +103,12 @@ async def _ask_last(fate: Fate, ref: ak.Ref[Do | Last]) -> None:
 
 
 async def _exit(fate: Fate, ref: ak.Ref[Do | Last], reason: ak.ExitReason) -> None:
+    await trio.sleep(0.1)
     fate.sim.system.exit(ref, reason)
-    await trio.lowlevel.checkpoint()
 
 
 async def _kill(_: Fate, ref: ak.Ref[Do | Last]) -> None:
-    await trio.lowlevel.checkpoint()
+    await trio.sleep(0.1)
     ref.kill()
 
 

@@ -150,7 +150,7 @@ async def test_a_tree_is_stopped_from_the_last_leaf(sim: Sim) -> None:
 
     async def work() -> None:
         for n, ref in enumerate((top.child(first), below.child(leaves[0]), below.child(leaves[1]))):
-            ref.tell(Work(WAYS[n]))
+            ref.tell(Work(("park", "on trio", "for ever")[n]))
             ref.tell(Work("spawn"))
             await trio.lowlevel.checkpoint()
 

@@ -11,6 +11,7 @@ import actorkit as ak
 from tests.harness import lost, settle
 from tests.supervision.support import (
     FOREVER,
+    Crash,
     End,
     Hurt,
     Nap,
@@ -19,7 +20,6 @@ from tests.supervision.support import (
     Rebel,
     Stage,
     Think,
-    WorkerMessage,
     at_first,
     crash,
     incarnation,
@@ -186,7 +186,7 @@ class Who(ak.Request[str]):
     """Whose tab it is."""
 
 
-class Tab(ak.Actor[Who | Hurt]):
+class Tab(ak.Actor[Who | Crash]):
     """Made of some arguments."""
 
     def __init__(self, currency: str, customer: str, *, limit: int = 0) -> None:
@@ -196,9 +196,9 @@ class Tab(ak.Actor[Who | Hurt]):
     def who(self, msg: Who) -> str:
         return self.words
 
-    @ak.on(Hurt)
-    def hurt(self, msg: Hurt) -> None:
-        raise ValueError("hurt")
+    @ak.on(Crash)
+    def crash(self, msg: Crash) -> None:
+        raise ValueError("told to")
 
 
 async def test_a_template_leaves_arguments_open(system: ak.System) -> None:
@@ -209,7 +209,7 @@ async def test_a_template_leaves_arguments_open(system: ak.System) -> None:
     pool = await system.start(ak.supervise_dynamic(tabs))
     ada = await pool.start_child("ada", limit=5)
     joe = await pool.start_child(customer="joe")
-    ada.tell(Hurt())
+    ada.tell(Crash())
     assert [await ref.ask(Who()) for ref in (ada, joe)] == ["ada: 5 crowns", "joe: 0 crowns"]
     assert incarnation(ada) > incarnation(joe)
     with pytest.raises(ak.StartFailed, match="customer"):
@@ -235,7 +235,7 @@ def test_a_template_is_checked_as_a_child_is() -> None:
     with pytest.raises(ak.SpecError, match="Child restart"):
         ak.Template("tab", Tab, restart="x")  # type: ignore[call-overload] # pyright: ignore[reportArgumentType, reportCallIssue]
     with pytest.raises(TypeError, match="Actor class"):
-        ak.Template("tab", str)  # type: ignore[arg-type, type-var] # pyright: ignore[reportArgumentType]
+        ak.Template("tab", str)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
 async def test_a_start_does_not_hold_up_the_end(system: ak.System) -> None:

@@ -218,6 +218,27 @@ async def _kill_again_and_again(kit: TestKit, account: ak.Ref[Any], times: int) 
         await kit.settle()
 
 
+async def test_a_restart_that_fails_is_told(kit: TestKit) -> None:
+    """If the next incarnation does not start, the failure says why."""
+    fickle = ak.Child("fickle", ak.props(Fickle, [True, False]))
+    ref = (await kit.start(ak.supervise(fickle, max_restarts=1))).child(fickle)
+    with pytest.raises(Unexpected, match=r"fickle did not start: crashed \(ValueError: not now\)"):
+        async with kit.expect_restarts(ref):
+            ref.kill()
+
+
+class Fickle(ak.Actor[Stamp]):
+    """Starts when its moods allow it."""
+
+    def __init__(self, moods: list[bool]) -> None:
+        if not (moods and moods.pop(0)):
+            raise ValueError("not now")
+
+    @ak.on(Stamp)
+    def stamp(self, msg: Stamp) -> None:
+        """Nothing to do."""
+
+
 async def test_who_does_not_run_cannot_be_restarted(kit: TestKit) -> None:
     """Expecting it is a mistake of the test, and said at once."""
     account = await kit.spawn(Account)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trio
 
 import actorkit as ak
+from actorkit.kernel.cell import Cell
+from actorkit.kernel.runtime import Runtime
+from actorkit.testing.checks import check_nothing_left
 from actorkit.testing.failures import Deadlock, LeftBehind, Unbalanced
 from actorkit.testing.kit import TestKit, open_kit
 from actorkit.testing.running import run_in_virtual_time
@@ -61,6 +66,88 @@ def test_what_is_left_behind_is_found() -> None:
 
     with pytest.raises(LeftBehind, match="by the system 'bank':\n  names: ghost"):
         run_in_kit(body, name="bank")
+
+
+def _leave_a_link(runtime: Runtime, one: Cell, other: Cell) -> None:
+    runtime.relations.link(one, other)
+
+
+def _leave_a_timer(runtime: Runtime, one: Cell, _: Cell) -> None:
+    runtime.clock.heap.push(1000.0, one)
+
+
+def _leave_an_actor(runtime: Runtime, one: Cell, _: Cell) -> None:
+    runtime.cells[one.serial] = one
+
+
+@pytest.mark.parametrize(
+    ("plant", "told"),
+    [
+        (_leave_a_link, "links and monitors: 1"),
+        (_leave_a_timer, "timers: 1"),
+        (_leave_an_actor, "actors: /Account-1"),
+    ],
+)
+def test_everything_left_behind_is_named(
+    plant: Callable[[Runtime, Cell, Cell], None], told: str
+) -> None:
+    """Whatever of a kernel's could be left is looked at."""
+
+    async def main() -> None:
+        async with open_kit() as kit:
+            await kit.spawn(Account)
+            await kit.spawn(Account)
+            runtime = kit.system.runtime
+            one, other = runtime.cells.values()
+        plant(runtime, one, other)
+        with pytest.raises(LeftBehind, match=told):
+            check_nothing_left(kit.system)
+
+    run_in_virtual_time(main)
+
+
+def test_an_end_that_does_not_come_is_found() -> None:
+    """An actor that may take for ever to stop, and does, is killed; the failure says where it stands."""
+
+    async def body(kit: TestKit) -> None:
+        patient = ak.Child("patient", ak.props(Reluctant), shutdown=math.inf)
+        await kit.start(ak.supervise(patient), name="tree")
+
+    with pytest.raises(Deadlock, match=r"/tree/patient, handling .*, stands at accounts\.py"):
+        run_in_kit(body)
+
+
+class Reluctant(ak.Actor[Stamp]):
+    """Does not stop."""
+
+    async def stopping(self, reason: ak.ExitReason) -> None:
+        await forever()
+
+    @ak.on(Stamp)
+    async def stamp(self, msg: Stamp) -> None:
+        await self.ctx.spawn(ak.props(Unready))
+
+
+class Unready(ak.Actor[Stamp]):
+    """Does not start."""
+
+    async def started(self) -> None:
+        await forever()
+
+    @ak.on(Stamp)
+    def stamp(self, msg: Stamp) -> None:
+        """Nothing to do."""
+
+
+class Ender(ak.Actor[Stamp]):
+    """Ends somebody else and waits for it."""
+
+    def __init__(self, other: ak.Ref[Stamp]) -> None:
+        self.other = other
+
+    @ak.on(Stamp)
+    async def stamp(self, msg: Stamp) -> None:
+        await self.other.stop(timeout=None)
 
 
 def test_code_that_does_not_end_is_found() -> None:
@@ -146,6 +233,18 @@ async def _sends_to_the_full(kit: TestKit) -> None:
     await sender.ask(Divide(2), timeout=None)
 
 
+async def _waits_for_an_end(kit: TestKit) -> None:
+    ender = await kit.spawn(Ender, await kit.spawn(Reluctant))
+    ender.tell(Stamp(1))
+    await ender.wait_stopped()
+
+
+async def _waits_for_a_start(kit: TestKit) -> None:
+    parent = await kit.spawn(Reluctant)
+    parent.tell(Stamp(1))
+    await parent.wait_stopped()
+
+
 async def _shields_itself(kit: TestKit) -> None:
     with trio.CancelScope(shield=True):
         await forever()
@@ -221,6 +320,14 @@ class Sender(ak.Actor[Divide]):
                 r"/Box-1 is suspended, and 1 message waits for it",
                 r"/Sender-2, handling Divide, stands at test_kit_laws\.py:\d+ in divide: await self\.box",
                 r"/Sender-2 waits for /Box-1: its mailbox is full",
+            ),
+        ),
+        (_waits_for_an_end, ("/Ender-2 waits for /Reluctant-1 to end",)),
+        (
+            _waits_for_a_start,
+            (
+                "/Reluctant-1 waits for /Reluctant-1/Unready-2 to start",
+                "/Reluctant-1/Unready-2, handling its start, stands at accounts",
             ),
         ),
         (_shields_itself, (r"test stands at accounts\.py:\d+ in forever: await trio\.Event",)),

@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 
 import attrs
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -21,8 +21,8 @@ from actorkit.seams.disk import Disk
 from actorkit.testing.disk import MemoryDisk
 
 NAMES = st.sampled_from(["a", "b", "c"])
-DATA = st.binary(max_size=20)
-SMALL = st.integers(-1, 40)
+DATA = st.binary(max_size=40)
+SMALL = st.integers(-1, 12)
 
 
 @attrs.frozen(eq=False)
@@ -64,7 +64,7 @@ class DiskMachine(RuleBasedStateMachine):
         """Read a part."""
         self._alike(file, lambda f: f.read(offset, length))
 
-    @rule(file=files, size=SMALL)
+    @rule(file=files, size=SMALL | st.integers(0, 100))
     def truncate(self, file: Pair, size: int) -> None:
         """Cut, or try to."""
         self._alike(file, lambda f: (f.truncate(size), f.size()))
@@ -131,14 +131,18 @@ class DiskMachine(RuleBasedStateMachine):
         return done
 
 
-def check_against_memory(open_disk: Callable[[int], Disk], *, examples: int = 60) -> None:
+def check_against_memory(
+    open_disk: Callable[[int], Disk], *, examples: int = 60, shrink: bool = True
+) -> None:
     """Compare a disk with a ``MemoryDisk``, in many sequences of operations.
 
     Args:
         open_disk: opens an empty disk for the example of this number.
         examples: how many sequences to try.
+        shrink: look for the shortest sequence that shows a difference, which may take seconds.
     """
     numbers = count()
+    phases = [Phase.reuse, Phase.generate, *([Phase.shrink] if shrink else [])]
 
     class Machine(DiskMachine):
         def open_disk(self) -> Disk:
@@ -151,6 +155,7 @@ def check_against_memory(open_disk: Callable[[int], Disk], *, examples: int = 60
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
+            phases=phases,
         ),
     )
 

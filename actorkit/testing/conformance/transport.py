@@ -368,6 +368,25 @@ class TransportConformance:
             for connection in (taken, accepted, in_line):
                 connection.abort()
 
+    async def test_what_is_cancelled_leaves_nothing_behind(self) -> None:
+        """A ``listen`` that was cancelled holds no address, and a ``dial`` no place in the line."""
+        async with self.transports() as (here, there):
+            async with await there.listen() as listener:
+                address = listener.address
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await there.listen(address)
+            async with await there.listen(address) as listener:
+                with trio.CancelScope() as scope:
+                    scope.cancel()
+                    await here.dial(address)
+                await self.settle()
+                dialled = await here.dial(address)
+                with trio.move_on_after(self.patience / 2):
+                    while (await listener.accept()).peer != dialled.local:
+                        pass  # one that was cancelled too late to be stopped
+                dialled.abort()
+
     async def test_a_cancelled_accept_loses_no_connection(self) -> None:
         """Who dials after it is accepted by the next one."""
         async with self.transports() as (here, there), await there.listen() as listener:

@@ -66,24 +66,31 @@ def _whom(receivers: Iterable[str], actor: str | None) -> str:
 
 
 class _Fates:
-    """What became of the messages of a trace, and of one actor."""
+    """What became of the messages of a trace, and of one actor.
+
+    Moments are twice the places of events, so that there is one between any two.
+    """
 
     def __init__(self, events: list[Event], actor: str) -> None:
-        self.answers = {e.number: (at, e) for at, e in enumerate(events) if isinstance(e, Answered)}
+        moments = [(2 * place, event) for place, event in enumerate(events)]
+        self.answers = {e.number: (at, e) for at, e in moments if isinstance(e, Answered)}
         self.lost = {e.number for e in events if isinstance(e, Lost)}
-        mine = [(at, e) for at, e in enumerate(events) if _about(e) == actor]
+        self.end = 2 * len(events)
+        mine = [(at, e) for at, e in moments if _about(e) == actor]
         self.handled = {e.number: at for at, e in mine if isinstance(e, Handled)}
-        self._starts = [at for at, e in mine if isinstance(e, Handled)]
+        self._handlings = [at for at, e in mine if isinstance(e, Handled)]
         self._ends = [at for at, e in mine if isinstance(e, Ended)]
         self._begins = [at for at, e in mine if isinstance(e, Began)]
-        self.length = len(events)
 
     def done_at(self, number: int) -> int | None:
-        """When a message that was told had been handled, at the latest; None if the actor died over it, or never began."""
+        """When a message that was told had been handled, at the latest; None if the actor died over it, or never began.
+
+        An actor handles one message at a time, so that is just before it takes the next.
+        """
         began = self.handled.get(number)
         if began is None:
             return None
-        done = next((at for at in self._starts if at > began), self.length)
+        done = next((at - 1 for at in self._handlings if at > began), self.end)
         return None if any(began < at < done for at in self._ends) else done
 
     def restarts(self) -> Iterator[tuple[int, int]]:
@@ -100,10 +107,11 @@ def _about(event: Event) -> str | None:
     return event.actor if isinstance(event, (Began, Ended)) else None
 
 
-def _operation(at: int, sent: Sent, fates: _Fates) -> Operation:
+def _operation(place: int, sent: Sent, fates: _Fates) -> Operation:
     outcome, done = _outcome(sent, fates)
+    called = fates.handled.get(sent.number, 2 * place)  # it has no effect before it is handled
     open_end = isinstance(outcome, history.Unknown)
-    return Operation(sent.sender, sent.message, at, None if open_end else done, outcome)
+    return Operation(sent.sender, sent.message, called, None if open_end else done, outcome)
 
 
 def _outcome(sent: Sent, fates: _Fates) -> tuple[history.Outcome, int | None]:
@@ -116,7 +124,7 @@ def _outcome(sent: Sent, fates: _Fates) -> tuple[history.Outcome, int | None]:
             return history.outcome_of(event.reply), at
         return history.Unknown(f"the asker gave up: {event.reply!r}"), None
     if sent.number in fates.lost and not sent.asked:
-        return history.Failed("a dead letter"), fates.length
+        return history.Failed("a dead letter"), fates.end
     if sent.asked or asks(type(sent.message)) or streams(type(sent.message)):
         return history.Unknown("no answer was recorded"), None
     done = fates.done_at(sent.number)

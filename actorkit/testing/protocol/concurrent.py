@@ -62,7 +62,8 @@ class _Race:
         self._history = History()
         self._restarts: list[Token] = []
         self._parts: tuple[Hashable, ...] = (None,)
-        self._lives = 0
+        self._mortal = False
+        self._died = False
 
     async def run(self, subject: Subject[Any], sent: Programs, *, supervised: bool) -> None:
         """Run the programs side by side, and judge the history.
@@ -70,7 +71,7 @@ class _Race:
         Raises:
             AssertionError: no order of the operations explains what the clients saw.
         """
-        system = self._sim.system
+        system, self._mortal = self._sim.system, supervised
         everything = [*sent.first, *(msg for program in sent.clients for msg in program)]
         self._parts = tuple(dict.fromkeys(map(self._model.part, everything)))
         ref = await begun(system, subject, supervised=supervised)
@@ -95,15 +96,18 @@ class _Race:
         verdict.require()
 
     async def _send(self, client: str, ref: ak.Ref[Any], program: Iterable[Any]) -> list[Token]:
-        """Send one message after another; returns what was told and is not known to be handled."""
+        """Send one message after another; returns what was told and is not known to be handled.
+
+        One sender's messages are handled in order, and an actor handles one at a time: so what was told has happened
+        before anything that is sent later. If actors may die, it may be lost as well.
+        """
         told: list[Token] = []
         for msg in program:
+            if not self._mortal:
+                self._close(told)
             token = self._history.begin(client, msg)
             if answered(type(msg)):
-                outcome = await perform(ref, msg)
-                if isinstance(outcome, (history.Ok, history.Refused)):
-                    self._close(told)
-                self._end(token, outcome)
+                self._end(token, await perform(ref, msg))
             else:
                 ref.tell(msg)
                 told.append(token)
@@ -112,7 +116,7 @@ class _Race:
     def _close(self, told: list[Token]) -> None:
         """What was told before has been handled by now; if the actor has died, perhaps not at all."""
         for token in told:
-            if self._lives:
+            if self._died:
                 self._history.lose(token, "told, and the actor died")
             else:
                 self._history.complete(token)
@@ -132,7 +136,7 @@ class _Race:
     def _ended(self, event: ak.Stopped, ref: ak.Ref[Any]) -> None:
         if event.path != ref.path or isinstance(event.reason, ak.Shutdown):
             return
-        self._lives += 1
+        self._died = True
         if isinstance(event.reason, ak.Crashed) and not isinstance(
             event.reason.cause, self._allowed
         ):

@@ -11,7 +11,7 @@ from hypothesis.strategies import SearchStrategy
 
 from actorkit.testing.protocol.model import Model
 
-MOST_STATES = 20_000  # of model and clients together, that are looked through for illegal moments
+MOST_STATES = 1_000  # of model and clients together, that are looked through for illegal moments
 
 
 @attrs.frozen

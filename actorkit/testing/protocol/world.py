@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import actorkit as ak
 from actorkit.errors import VocabularyError
 from actorkit.kernel.message import shortened
-from actorkit.testing.entropy import simulated_seams
+from actorkit.testing.seams import simulated_seams
 from actorkit.testing.failures import Unbalanced
 from actorkit.testing.protocol import history
 from actorkit.testing.protocol.model import Model, ProtocolViolated, asks, streams

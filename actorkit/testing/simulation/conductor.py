@@ -2,7 +2,8 @@
 
 Whatever can go on at a moment is an *option*: an actor with mail, a handler that a trio task has resumed, background work,
 a client, the clock with a timer that is due. They stand in the order in which they became able to go on. A strategy picks
-one where there are several; each such turn is a *step*. What the kernel needs for itself (a carrier that looks for work, an
+one where there are several; each such turn is a *step*. Whoever stood before it is held
+back for a while. What the kernel needs for itself (a carrier that looks for work, an
 engine that starts) is no option and goes first.
 """
 
@@ -27,6 +28,7 @@ Task = trio.lowlevel.Task
 CARRIER = "actorkit carrier"
 CLOCK = "actorkit clock"
 ENGINE = "actorkit engine"
+HELD_BACK = 8  # how many that come later go before one that was passed over
 _AHEAD = 1_000_000_000
 HOUSEKEEPING = frozenset({ENGINE, "<init>", "<TrioToken.run_sync_soon task>", "actorkit nemesis"})
 
@@ -293,6 +295,10 @@ class Conductor:
         index = 0
         if len(options) > 1 or self._keep:
             index = self._ask([label for _, label, _ in options])
+            for _, _, passed_over in options[:index]:
+                self._arrivals += 1
+                place = self._arrivals + HELD_BACK
+                self._arrived[passed_over] = (place, self._arrived[passed_over][1])
         self._note(options, index)
         return options[index][2]  # type: ignore[no-any-return]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from actorkit.kernel.cell import Cell, State
+from actorkit.kernel.ending import doom
 from actorkit.kernel.exits import KILLED, Crashed
 from actorkit.testing.trio_internals import next_deadline
 
@@ -44,7 +45,7 @@ class _KillActor:
         victim = _victim(sim, self.match, arg)
         if victim is None:
             return None
-        victim.doom(KILLED)
+        doom(victim, KILLED)
         return f"kill {victim.path}"
 
 
@@ -56,7 +57,7 @@ class _CrashActor:
         victim = _victim(sim, self.match, arg)
         if victim is None:
             return None
-        victim.doom(Crashed.of(InjectedCrash(), ""))
+        doom(victim, Crashed.of(InjectedCrash(), ""))
         return f"crash {victim.path}"
 
 

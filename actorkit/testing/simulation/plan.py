@@ -40,7 +40,7 @@ def _natural(minimum: int) -> Callable[[object, attrs.Attribute[int], int], None
 
 @attrs.frozen(slots=True)
 class Delay:
-    """At this step, run not the first option but the one ``skip`` places behind it.
+    """At this step, run not the first option but the one ``skip`` places behind it; those before it are held back.
 
     Attributes:
         step: counts the turns of the run, from 0.

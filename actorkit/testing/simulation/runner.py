@@ -12,7 +12,8 @@ import trio
 
 from actorkit.testing.checks import check_conserved, check_nothing_left
 from actorkit.testing.clock import VirtualClock
-from actorkit.testing.entropy import simulated_seams
+from actorkit.testing.seams import simulated_seams
+from actorkit.testing.recording import RecordedRuntime
 from actorkit.testing.simulation.conductor import Conductor, Turn
 from actorkit.testing.simulation.plan import Delay, FaultAt, Plan
 from actorkit.testing.simulation.sim import Sim
@@ -61,6 +62,7 @@ class Simulation:
         seed: seeds all chance inside the run.
         within: virtual seconds the system may take to come to rest at the end.
         max_steps: steps after which a run counts as endless.
+        kernel: what the system runs on; another than the real one only to see whether its faults are found.
     """
 
     body: Body
@@ -68,6 +70,7 @@ class Simulation:
     seed: int | str = 0
     within: float = 60.0
     max_steps: int = 20_000
+    kernel: type[RecordedRuntime] = RecordedRuntime
 
     def run(self, strategy: Strategy, *, record: bool = False, keep_turns: bool = False) -> Outcome:
         """Run the test once, in a trio run of its own."""
@@ -128,6 +131,7 @@ class Simulation:
                     conductor=conductor,
                     seams=simulated_seams(self.seed),
                     step=sim.step,
+                    kernel=self.kernel,
                 ) as sim.system,
             ):
                 conductor.nemesis = nemesis  # only now is there something to harm

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 
 import attrs
+import trio
 
 from actorkit.testing.simulation.faults import Fault
 from actorkit.testing.simulation.report import Found
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 REPLAY = "ACTORKIT_REPLAY"
+
+_MACHINERY = (str(Path(__file__).parents[1]), contextlib.__file__, str(Path(trio.__file__).parent))
 
 StrategyName = Name | Literal["exhaustive"]
 _NAMES = (*get_args(Name), "exhaustive")
@@ -170,7 +175,7 @@ class SimulatedTest:
         failure = found.outcome.failure
         assert failure is not None
         failure.add_note(found.text(self.where))
-        return failure
+        return failure.with_traceback(_of_the_test(failure.__traceback__))
 
     def _check_sometimes(self) -> None:
         seen = self.last.seen
@@ -276,6 +281,13 @@ def _without_sim(parameters: list[inspect.Parameter]) -> list[inspect.Parameter]
     if len(parameters) <= at:
         raise TypeError("a simulated test takes the simulation first: async def test(sim: Sim)")
     return parameters[:at] + parameters[at + 1 :]
+
+
+def _of_the_test(trace: TracebackType | None) -> TracebackType | None:
+    """The part of a traceback that begins in the test, not in what runs it."""
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_MACHINERY):
+        trace = trace.tb_next
+    return trace
 
 
 def _replay_token() -> str | None:

@@ -68,5 +68,5 @@ def test_a_broken_transport_is_caught(name: str) -> None:
 def test_what_is_sound_passes(module: str, name: str) -> None:
     """The same kits find no fault with the parts that the broken ones are made of, and leave nothing out."""
     laws = [law for thing, law in outcomes(module) if thing == name]
-    assert len(laws) > 8
+    assert len(laws) > 6
     assert failures(module, name) == []

@@ -295,7 +295,7 @@ async def test_a_full_line_makes_diallers_wait(network: MemoryNetwork) -> None:
 
 
 async def test_a_killed_process_is_missed_at_once(network: MemoryNetwork) -> None:
-    """Its peers read what it had sent, then the end; nobody listens any more; what it does is in vain."""
+    """Its peers read what it had sent, then the end, and nobody listens any more."""
     b = network.host("b")
     listener = await b.listen()
     one, other = await linked(network, "a", "b")
@@ -304,12 +304,34 @@ async def test_a_killed_process_is_missed_at_once(network: MemoryNetwork) -> Non
     assert await receive_all(one) == b"last words"
     with pytest.raises(ConnectionRefusedError):
         await network.host("a").dial(listener.address)
-    for attempt in (listener.accept, other.receive_some, lambda: other.send_all(b"x")):
-        with pytest.raises(trio.ClosedResourceError):
-            await attempt()
-    for vain in (b.listen, lambda: b.dial(listener.address)):
+
+
+@pytest.mark.parametrize("death", [MemoryNetwork.kill9, MemoryNetwork.power_cut])
+async def test_the_dead_notice_nothing(
+    network: MemoryNetwork, death: Callable[[MemoryNetwork, str], None]
+) -> None:
+    """Whatever a dead process' tasks wait for, or begin to wait for, never comes; closing is in vain, dialling an error."""
+    b = network.host("b")
+    listener = await b.listen()
+    one, other = await linked(network, "a", "b")
+    waiting = (listener.accept, other.receive_some, other.send_eof, lambda: other.send_all(b"x"))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.accept)
+        nursery.start_soon(other.receive_some)
+        await trio.sleep(1)
+        death(network, "b")
+        for operation in waiting:
+            if operation != other.receive_some:
+                assert await silent(operation)
+        assert len(nursery.child_tasks) == 2
+        nursery.cancel_scope.cancel()
+    await listener.aclose()
+    await other.aclose()
+    other.abort()
+    for vain in (b.listen, lambda: b.dial("a:1")):
         with pytest.raises(OSError, match="process 1 of host 'b' is dead"):
             await vain()
+    one.abort()
 
 
 async def test_a_killed_process_with_unread_mail_resets_its_peers(network: MemoryNetwork) -> None:
@@ -376,20 +398,20 @@ async def test_diallers_in_line_hear_of_a_power_cut_when_it_is_over(network: Mem
         network.host("b")
 
 
-async def test_dialling_ends_when_the_dialler_is_killed(network: MemoryNetwork) -> None:
-    """A ghost that still waits for an answer gets an error; the listener never hears from it."""
+async def test_a_dialler_that_is_killed_is_never_answered(network: MemoryNetwork) -> None:
+    """It waits for ever, and the listener sees the end of what it had asked for."""
     a, b = network.host("a"), network.host("b")
     listener = await b.listen()
-    network.cut("a", "b")
+    network.cut("b", "a", one_way=True)
     async with trio.open_nursery() as nursery:
-
-        async def dial() -> None:
-            with pytest.raises(ConnectionResetError):
-                await a.dial(listener.address)
-
-        nursery.start_soon(dial)
+        nursery.start_soon(a.dial, listener.address)
         await trio.sleep(1)
         network.kill9("a")
+        network.heal()
+        assert await receive_all(await listener.accept()) == b""
+        await trio.sleep(3600)
+        assert len(nursery.child_tasks) == 1
+        nursery.cancel_scope.cancel()
 
 
 async def test_healing_everything_ends_every_fault(network: MemoryNetwork) -> None:

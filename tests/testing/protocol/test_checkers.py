@@ -262,6 +262,13 @@ def test_what_one_node_has_all_must_get() -> None:
     ]
 
 
+def test_what_is_on_its_way_need_not_have_arrived() -> None:
+    """A final read is not accused of what was acknowledged only after its call."""
+    final = op("a", Reads(node="n1", final=True), 1, 4, ())
+    assert broadcast([op("a", Adds(1), 0, 2), final])
+    assert kinds(broadcast([op("a", Adds(1), -1, 0), final])) == {"never arrived"}
+
+
 def test_a_node_that_was_not_read_in_the_end_is_noted() -> None:
     """Without a final read nothing can be said about what arrives."""
     verdict = broadcast([op("a", Adds(1), 0, 1), op("a", Reads(node="n1"), 2, 3, ())])

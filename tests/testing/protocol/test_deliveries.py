@@ -248,6 +248,16 @@ def test_the_dead_need_not_be_told() -> None:
     ]
 
 
+def test_a_notice_is_for_the_watch_that_is_due() -> None:
+    """Who watches the next incarnation before it heard of the last one's end is told of that end, and waits on."""
+    watched, told = Watched("/w", "/t"), Told("/w", "/t")
+    assert exactly_one_notice([watched, Gone("/t"), watched, told])
+    assert exactly_one_notice([watched, Gone("/t"), watched, told, Gone("/t"), told])
+    assert kinds(exactly_one_notice([watched, Gone("/t"), watched, told, Gone("/t")])) == {
+        "missing"
+    }
+
+
 def test_a_trace_can_be_judged_as_it_is() -> None:
     """Its ends and notices count; those to who did not watch, as of supervisors and links, are no business of ours."""
     trace = [

@@ -109,6 +109,9 @@ def test_precedence_is_return_before_call() -> None:
     a, b, c = history
     assert a.precedes(c)
     assert not any(x.precedes(y) for x, y in ((a, b), (b, a), (b, c), (c, a), (c, b), (a, a)))
+    assert not a.precedes(Operation("d", 4, 2, 9, Ok(1))), (
+        "called at the moment at which a returned"
+    )
 
 
 def test_what_was_begun_and_never_ended_is_unknown() -> None:

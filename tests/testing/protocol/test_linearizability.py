@@ -180,6 +180,22 @@ def test_two_that_exclude_each_other_are_both_shown() -> None:
     assert verdict.states == (1,)
 
 
+def test_only_states_at_the_very_end_are_told() -> None:
+    """States in which a shorter order ended say nothing about the culprit."""
+    history = (
+        Operation("a", Put(1), 0, 2, Ok(None)),
+        Operation(
+            "b", Put(2), 1, 3, Ok(None)
+        ),  # last in the first order tried, which the next rules out
+        Operation("c", Get(), 4, 5, Ok(1)),
+        Operation("c", Get(), 6, 7, Ok(9)),
+    )
+    verdict = linearizable(history, register, 0)
+    assert isinstance(verdict, NotLinearizable)
+    assert verdict.states == (1,)
+    assert [op.request for op in verdict.prefix] == [Put(2), Put(1), Get()]
+
+
 def test_a_long_story_is_cut() -> None:
     """Of what can be ordered only the last few are drawn, numbered as they stand; of states, the first few."""
     history = recorded(

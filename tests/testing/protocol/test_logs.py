@@ -153,6 +153,31 @@ def test_each_finding_tells_its_story() -> None:
     ]
 
 
+def test_the_highest_before_counts_not_the_last() -> None:
+    """An append is out of order if any that returned before its call has a higher offset."""
+    offsets = {"x": 5, "y": 3, "z": 4}
+    appends = (
+        op("p", Appends(v), 2 * n, 2 * n + 1, offset)
+        for n, (v, offset) in enumerate(offsets.items())
+    )
+    assert [finding.about for finding in log(appends).of("reordered")] == ["y", "z"]
+
+
+def test_what_comes_later_is_not_expected_in_a_poll() -> None:
+    """An append that was called after a poll returned explains nothing that is in it."""
+    early = op("c", Polls(), 0, 2, [(0, "x")])
+    assert log([early, op("p", Appends("x"), 1, 3, 0)])
+    assert kinds(log([early, op("p", Appends("x"), 4, 5, 0)])) == {"unexpected"}
+
+
+def test_polling_the_same_again_is_going_back() -> None:
+    """What was polled is not polled again."""
+    history = [op("p", Appends("x"), 0, 1, 0), op("c", Polls(), 2, 3, [(0, "x")])]
+    assert log(history)
+    assert kinds(log([*history, op("c", Polls(), 4, 5, [(0, "x")])])) == {"went back"}
+    assert log([*history, op("d", Polls(), 4, 5, [(0, "x")])])
+
+
 def test_holes_are_told_by_what_is_in_them() -> None:
     """A hole where others found a value is not the same as one where nobody ever saw anything."""
     appends = [op("p", Appends(n), 2 * n, 2 * n + 1, n) for n in range(3)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import AsyncIterator
 from typing import Any
 
 import attrs
@@ -104,7 +105,7 @@ class Tank(ak.Actor[TankMessage]):
         return self.litres
 
     @ak.on(Levels)
-    async def levels(self, msg: Levels) -> Any:
+    async def levels(self, msg: Levels) -> AsyncIterator[float]:
         yield self.litres
 
 
@@ -124,11 +125,11 @@ TestCarefulAccount = AccountSpec.malformed(ak.props(CarefulAccount), settings=qu
 
 def test_a_state_that_is_no_number_any_more_is_found() -> None:
     """NaN is a float, is added, and every sum after it is NaN: the next answer shows it, and the remedy is told."""
-    error = failure_of(TankSpec.malformed(ak.props(Tank), settings=quick(100)))
+    error = failure_of(TankSpec.malformed(ak.props(Tank), settings=quick(60)))
     assert isinstance(error, ProtocolViolated)
     program = program_of(error)
-    assert len(program) <= 3
-    assert "malformed_" in program[0]
+    assert len(program) <= 4
+    assert any("malformed_" in line for line in program)
     assert "A validator on the field turns them away" in "\n".join(error.__notes__)
 
 
@@ -154,9 +155,14 @@ class Swallowing(CarefulTank):
 
 def test_work_half_done_is_found() -> None:
     """A refusal must leave the state as it was."""
-    error = failure_of(TankSpec.malformed(ak.props(Swallowing), settings=quick(100)))
+    error = failure_of(TankSpec.malformed(ak.props(Swallowing), settings=quick(60)))
     assert isinstance(error, ProtocolViolated)
     assert any("malformed_pour" in line for line in program_of(error))
+
+
+def no_number(value: object) -> bool:
+    """Whether it is anything else than a number."""
+    return not isinstance(value, (int, float)) or math.isnan(value)
 
 
 class Hanging(CarefulTank):
@@ -164,14 +170,14 @@ class Hanging(CarefulTank):
 
     @ak.on(Pour)
     async def pour_or_wait(self, msg: Pour) -> float:
-        if not isinstance(msg.litres, (int, float)):
+        if no_number(msg.litres):
             await self.ctx.sleep(3600.0)
         return super().pour(msg)
 
 
 def test_an_actor_that_hangs_is_found() -> None:
     """It must answer, or crash."""
-    error = failure_of(TankSpec.malformed(ak.props(Hanging), settings=quick(100)))
+    error = failure_of(TankSpec.malformed(ak.props(Hanging), settings=quick(60)))
     assert isinstance(error, ProtocolViolated)
     assert "after 60 s" in str(error)
 
@@ -181,13 +187,13 @@ class Owing(CarefulTank):
 
     @ak.on(Pour)
     def pour_later(self, msg: Pour, reply: ak.Reply[float]) -> None:
-        if isinstance(msg.litres, (int, float)) and not math.isnan(msg.litres):
+        if not no_number(msg.litres):
             reply.send(super().pour(msg))
 
 
 def test_a_missing_answer_is_found() -> None:
     """Silence is no answer, even to nonsense."""
-    error = failure_of(TankSpec.malformed(ak.props(Owing), settings=quick(100)))
+    error = failure_of(TankSpec.malformed(ak.props(Owing), settings=quick(60)))
     assert isinstance(error, ProtocolViolated)
     assert "was not answered" in str(error)
 
@@ -207,7 +213,7 @@ TestCrashingTank = TankSpec.malformed(ak.props(Crashing), settings=quick(60))
 
 def test_an_int_that_became_a_float_is_found() -> None:
     """Half a cent is no cent: an account that adds what it gets does not crash of it."""
-    error = failure_of(AccountSpec.malformed(ak.props(Account), settings=quick(100)))
+    error = failure_of(AccountSpec.malformed(ak.props(Account), settings=quick(60)))
     assert isinstance(error, ProtocolViolated)
     assert "Malformed messages were taken before" in "\n".join(error.__notes__)
 

@@ -19,14 +19,12 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 import actorkit as ak
-from actorkit.testing.protocol.hints import fits
 from actorkit.testing.protocol.leaves import NoStrategy
-from actorkit.testing.protocol.limits import ANY, Limits, limits_of, satisfies
 from actorkit.testing.protocol.strategies import forget_strategy, messages, register_strategy
 
 T = TypeVar("T")
 UserId = NewType("UserId", int)
-quick = settings(max_examples=60, database=None, derandomize=True)
+quick = settings(max_examples=30, database=None, derandomize=True)
 
 
 class Colour(enum.Enum):
@@ -49,7 +47,7 @@ class Money:
 
 
 def examples(strategy: st.SearchStrategy[T]) -> list[T]:
-    """Sixty values, the same each time."""
+    """Thirty values, the same each time."""
     seen: list[T] = []
 
     @quick
@@ -68,10 +66,10 @@ def simplest(strategy: st.SearchStrategy[T]) -> T:
 
 def field(kind: Any, **options: Any) -> st.SearchStrategy[Any]:
     """Values of a field of a type, in a message made for it."""
-    made = ak.message(name=f"test.{id(options)}.{kind}")(
-        type("Made", (), {"__annotations__": {"it": kind}, "it": attrs.field(**options)})
-    )
-    return messages(made).map(lambda message: message.it)
+    body = {"__annotations__": {"it": kind}, "it": attrs.field(**options)}
+    made: Any = ak.message(name=f"test.{id(options)}.{kind}")(type("Made", (), body))
+    drawn: st.SearchStrategy[Any] = messages(made)
+    return drawn.map(lambda message: message.it)
 
 
 # Types --------------------------------------------------------------------------------------------------------------
@@ -123,6 +121,16 @@ def test_values_are_of_the_fields_type(kind: Any, right: Callable[[Any], bool]) 
     found = examples(field(kind))
     assert all(map(right, found))
     assert len(set(map(repr, found))) > 1 or kind is type(None)
+
+
+def test_annotated_types_are_obeyed() -> None:
+    """Constraints of the annotated-types package, alone and together with attrs validators."""
+    at = pytest.importorskip("annotated_types")
+    low = Annotated[int, at.Ge(3), at.Lt(9)]
+    assert set(examples(field(low))) <= {3, 4, 5, 6, 7, 8}
+    assert set(examples(field(low, validator=v.ge(6)))) <= {6, 7, 8}
+    several = Annotated[tuple[Note, ...], at.Len(2, 3)]
+    assert {len(notes) for notes in examples(field(several))} == {2, 3}
 
 
 def test_nested_messages_come_with_their_validators() -> None:
@@ -207,7 +215,7 @@ def test_type_variables_stand_for_what_the_class_was_given() -> None:
         (str, v.in_({"x", "y", "z"})),
         (str, v.in_({"x": 1})),
         (str, v.in_("abc")),
-        (Colour, v.in_(Colour)),
+        (Colour, v.in_(list(Colour))),
         (Colour, v.in_([Colour.BLUE])),
         (int, [v.in_(range(10)), v.ge(8)]),
         (int, v.instance_of(int)),
@@ -249,15 +257,15 @@ def test_the_simplest_value_is_at_the_limit(kind: Any, validator: Any, simple: o
     assert simplest(field(kind, validator=validator)) == simple
 
 
+def _even(_: object, __: attrs.Attribute[int], value: int) -> None:
+    if value % 2:
+        raise ValueError(f"{value} is odd")
+
+
 @ak.message
 class Even:
-    number: int = attrs.field()
+    number: int = attrs.field(validator=_even)
     upper: int
-
-    @number.validator
-    def _even(self, _: attrs.Attribute[int], value: int) -> None:
-        if value % 2:
-            raise ValueError(f"{value} is odd")
 
     def __attrs_post_init__(self) -> None:
         if self.upper < self.number:
@@ -338,7 +346,7 @@ def test_a_reference_cannot_be_made_up() -> None:
 def test_fields_may_be_given() -> None:
     """A strategy, or a plain value, for every class of the vocabulary that has the field."""
     made = examples(messages(Transfer | Note, to=st.sampled_from("ab"), then=None, text="x"))
-    assert {t.to for t in made if isinstance(t, Transfer)} == {"a", "b"}
+    assert {str(t.to) for t in made if isinstance(t, Transfer)} == {"a", "b"}
     assert {n.text for n in made if isinstance(n, Note)} == {"x"}
 
 
@@ -371,7 +379,7 @@ def test_types_that_are_local_to_a_function_are_named() -> None:
         NoStrategy, match=r"Holder\.it is annotated 'Local', and name 'Local' is not"
     ):
         messages(Holder)
-    assert simplest(messages(Holder, it=5)).it == 5
+    assert str(simplest(messages(Holder, it=5)).it) == "5"
 
 
 def test_what_hypothesis_does_not_know_is_named() -> None:
@@ -413,9 +421,9 @@ def test_a_registered_strategy_makes_whole_messages() -> None:
 
 def test_references_may_be_registered() -> None:
     """Then messages that hold one need no keyword."""
-    register_strategy(ak.Ref, st.sampled_from(["a", "b"]))  # type: ignore[type-abstract, arg-type]
+    register_strategy(ak.Ref, st.sampled_from(["a", "b"]))
     try:
-        assert {t.to for t in examples(messages(Transfer))} == {"a", "b"}
+        assert {str(t.to) for t in examples(messages(Transfer))} == {"a", "b"}
     finally:
         forget_strategy(ak.Ref)
 
@@ -428,67 +436,3 @@ def test_registering_takes_a_class_and_a_strategy() -> None:
     with pytest.raises(TypeError, match=r"takes a Hypothesis strategy for Note, got 5"):
         register_strategy(Note, wrong)
     forget_strategy(Note)  # not there: nothing to forget
-
-
-# Limits and hints ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("validator", "right", "wrong"),
-    [
-        (v.and_(v.ge(1), v.lt(3)), [1, 2], [0, 3, None, "x"]),
-        (v.optional(v.ge(1)), [None, 1], [0]),
-        (v.min_len(2), ["ab"], ["a", 5]),
-        (v.deep_iterable(v.ge(1)), [[1], []], [[0], 5]),
-        (v.deep_mapping(v.instance_of(str), v.ge(1)), [{"a": 1}], [{"a": 0}, {1: 1}]),
-        (v.matches_re("a+"), ["aa"], ["ab", 5]),
-        (v.in_([1, 2]), [1], [3]),
-    ],
-    ids=str,
-)
-def test_limits_say_what_the_validator_says(
-    validator: Any, right: list[Any], wrong: list[Any]
-) -> None:
-    """``satisfies`` decides as the validator does."""
-    limits = limits_of(validator)
-    assert all(satisfies(value, limits) for value in right)
-    assert not any(satisfies(value, limits) for value in wrong)
-
-
-def test_limits_add_up() -> None:
-    """The stricter of two bounds holds; nothing and something is something."""
-    one = Limits(at_least=1, at_most=9, min_len=1, max_len=9, among=(1, 2, 3))
-    other = Limits(at_least=2, at_most=8, min_len=2, max_len=8, among=(2, 3, 4))
-    assert one.and_also(other) == Limits(at_least=2, at_most=8, min_len=2, max_len=8, among=(2, 3))
-    assert ANY.and_also(one) == one
-    assert ANY.silent
-    assert not one.silent
-    assert Limits(opaque=True).silent
-
-
-@pytest.mark.parametrize(
-    ("hint", "right", "wrong"),
-    [
-        (int, [1, True], [1.0, "1", None]),
-        (float, [1.0, 1, math.inf], ["1", math.nan, 10**400]),
-        (str | None, ["", None], [b""]),
-        (list[int], [[], [1]], [["a"], (1,)]),
-        (tuple[int, ...], [(), (1, 2)], [("a",), [1]]),
-        (tuple[int, str], [(1, "a")], [(1,), ("a", 1)]),
-        (dict[str, int], [{}, {"a": 1}], [{"a": "b"}, {1: 1}]),
-        (Literal["a", 1], ["a", 1], [True, "b"]),
-        (Annotated[int, "n"], [1], ["a"]),
-        (UserId, [1], ["a"]),
-        (None, [None], [0]),
-        (Colour, [Colour.RED], [1]),
-        (Any, [None, math.nan, object], []),
-        (object, [None, math.nan], []),
-        (T, [None, 5], []),
-        (Note, [Note("a")], [Note, "a"]),
-    ],
-    ids=str,
-)
-def test_a_value_fits_a_type_or_not(hint: Any, right: list[Any], wrong: list[Any]) -> None:
-    """As a type checker would see it; NaN is no number."""
-    assert [value for value in right if not fits(hint, value)] == []
-    assert [value for value in wrong if fits(hint, value)] == []

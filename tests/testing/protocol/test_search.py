@@ -202,6 +202,14 @@ def test_equal_operations_are_not_permuted() -> None:
     assert verdict.steps < 2_000
 
 
+def test_writes_that_nobody_saw_are_not_permuted() -> None:
+    """A lost write is placed only where something depends on it: sixteen different ones make no 16! orders."""
+    lost = [Operation(f"c{n}", Put(n), n, None, Unknown()) for n in range(16)]
+    verdict = linearizable([*lost, Operation("r", Get(), 100, 101, Ok(99))], register, 0)
+    assert isinstance(verdict, NotLinearizable)
+    assert verdict.steps < 2_000
+
+
 def test_the_model_is_asked_once_about_each_case() -> None:
     """The model may be slow: it sees no request twice with the same answer in the same state."""
     asked: list[tuple[int, Any, Answer | None]] = []

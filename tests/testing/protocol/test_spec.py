@@ -177,6 +177,10 @@ def test_a_description_needs_an_initial_state() -> None:
         Nowhere().initial()
 
 
+def _large(number: int) -> bool:
+    return number > 3
+
+
 # Expectations -------------------------------------------------------------------------------------------------------
 
 
@@ -189,8 +193,8 @@ def test_a_description_needs_an_initial_state() -> None:
         (refuses(Insufficient), REFUSED, history.Refused(ak.Refused())),
         (refuses(ak.Refused), REFUSED, OK(None)),
         (refuses(Insufficient(7)), REFUSED, history.Refused(Insufficient(8))),
-        (matching(lambda n: n > 3, "large"), OK(4), OK(3)),
-        (matching(lambda n: n > 3, "large"), OK(4), REFUSED),
+        (matching(_large, "large"), OK(4), OK(3)),
+        (matching(_large, "large"), OK(4), REFUSED),
         (anything, OK(object()), REFUSED),
         (NO_REPLY, OK(None), OK(1)),
     ],

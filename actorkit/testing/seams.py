@@ -9,7 +9,8 @@ from typing import TypeVar, TypeVarTuple, Unpack
 import trio
 
 from actorkit.seams import Seams
-from actorkit.seams.clock import Clock
+from actorkit.seams.transport import TcpTransport, Transport
+from actorkit.testing.disk import MemoryDisk
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
@@ -60,6 +61,24 @@ class InlineOffload:
             await trio.lowlevel.cancel_shielded_checkpoint()
 
 
-def simulated_seams(seed: int | str = 0, clock: Clock | None = None) -> Seams:
-    """Virtual time, seeded chance, no threads."""
-    return Seams(clock=clock or VirtualTime(), entropy=SeededEntropy(seed), offload=InlineOffload())
+def memory_disks() -> Callable[[str], MemoryDisk]:
+    """Opens directories in memory, each of them empty at first."""
+    disks: dict[str, MemoryDisk] = {}
+    return lambda root: disks.setdefault(root, MemoryDisk())
+
+
+def simulated_seams(seed: int | str = 0, transport: Transport | None = None) -> Seams:
+    """Virtual time, seeded chance, no threads, disks in memory.
+
+    Args:
+        seed: of all chance.
+        transport: a host of a ``MemoryNetwork``. Without one the network is the real one, which a simulation refuses to wait
+            for.
+    """
+    return Seams(
+        clock=VirtualTime(),
+        entropy=SeededEntropy(seed),
+        offload=InlineOffload(),
+        transport=transport or TcpTransport(),
+        disk=memory_disks(),
+    )
