@@ -24,6 +24,32 @@ if TYPE_CHECKING:
     from actorkit.testing.kit import TestKit, open_kit
     from actorkit.testing.network import MemoryNetwork
     from actorkit.testing.probe import Asked, AskedStream, Probe
+    from actorkit.testing.protocol.checkers import (
+        broadcast,
+        counter_bounds,
+        grow_only_set,
+        pn_counter,
+        unique_ids,
+    )
+    from actorkit.testing.protocol.deliveries import (
+        at_most_once,
+        delivery_order,
+        exactly_one_notice,
+    )
+    from actorkit.testing.protocol.expectations import NO_REPLY, Step, anything, matching, refuses
+    from actorkit.testing.protocol.history import History, Operation
+    from actorkit.testing.protocol.linearizability import (
+        Linearizable,
+        NotLinearizable,
+        Undecided,
+        linearizable,
+    )
+    from actorkit.testing.protocol.logs import log
+    from actorkit.testing.protocol.model import ProtocolViolated, Restart, transition
+    from actorkit.testing.protocol.programs import Programs, programs
+    from actorkit.testing.protocol.spec import Spec
+    from actorkit.testing.protocol.strategies import messages, register_strategy
+    from actorkit.testing.protocol.verdict import Finding, Verdict
     from actorkit.testing.running import run_in_virtual_time
     from actorkit.testing.simulation.faults import (
         Fault,
@@ -76,6 +102,54 @@ _HOMES = {
         "AskedStream",
         "Probe",
     ),
+    "protocol.checkers": (
+        "broadcast",
+        "counter_bounds",
+        "grow_only_set",
+        "pn_counter",
+        "unique_ids",
+    ),
+    "protocol.deliveries": (
+        "at_most_once",
+        "delivery_order",
+        "exactly_one_notice",
+    ),
+    "protocol.expectations": (
+        "NO_REPLY",
+        "Step",
+        "anything",
+        "matching",
+        "refuses",
+    ),
+    "protocol.history": (
+        "History",
+        "Operation",
+    ),
+    "protocol.linearizability": (
+        "Linearizable",
+        "NotLinearizable",
+        "Undecided",
+        "linearizable",
+    ),
+    "protocol.logs": ("log",),
+    "protocol.model": (
+        "ProtocolViolated",
+        "Restart",
+        "transition",
+    ),
+    "protocol.programs": (
+        "Programs",
+        "programs",
+    ),
+    "protocol.spec": ("Spec",),
+    "protocol.strategies": (
+        "messages",
+        "register_strategy",
+    ),
+    "protocol.verdict": (
+        "Finding",
+        "Verdict",
+    ),
     "running": ("run_in_virtual_time",),
     "simulation.faults": (
         "Fault",
@@ -106,41 +180,71 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "NO_REPLY",
     "Asked",
     "AskedStream",
     "Caught",
     "Deadlock",
     "Fault",
+    "Finding",
+    "History",
     "IncompleteExploration",
     "InjectedCrash",
     "Keep",
     "LeftBehind",
+    "Linearizable",
     "MemoryDisk",
     "MemoryNetwork",
     "Misdirected",
     "NeverHappened",
     "NotConverged",
+    "NotLinearizable",
+    "Operation",
     "Outcome",
     "PlanNoLongerMatches",
     "Probe",
+    "Programs",
+    "ProtocolViolated",
+    "Restart",
     "Sim",
     "SimulatedFunction",
+    "Spec",
+    "Step",
     "TestKit",
     "Trace",
     "Unbalanced",
     "UncontrolledNondeterminism",
+    "Undecided",
     "Unexpected",
+    "Verdict",
     "Violated",
     "VirtualClock",
+    "anything",
+    "at_most_once",
+    "broadcast",
+    "counter_bounds",
     "crash_actor",
     "custom",
+    "delivery_order",
     "early_timer",
+    "exactly_one_notice",
+    "grow_only_set",
     "kill_actor",
+    "linearizable",
+    "log",
+    "matching",
     "mermaid",
+    "messages",
     "open_kit",
+    "pn_counter",
+    "programs",
+    "refuses",
+    "register_strategy",
     "run_in_virtual_time",
     "simulate",
     "text_chart",
+    "transition",
+    "unique_ids",
 ]
 
 

@@ -198,7 +198,7 @@ class MemoryDisk:
 
     def durable(self) -> dict[str, bytes]:
         """What is safe: the files by name, as the harshest power cut would leave them."""
-        return dict(self._life.platter.left((), {}).files)
+        return self._life.platter.durable()
 
     def leftovers(self) -> int:
         """Among how many legal leftovers a power cut would choose now; 1 when everything is synced."""

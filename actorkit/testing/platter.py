@@ -240,6 +240,10 @@ class Platter:
         dirty = {number: c.survivals(tears) for number, c in self.files.items() if c.pending}
         return Choices(self, list(_kept_changes(self.changes)), dirty)
 
+    def durable(self) -> dict[str, bytes]:
+        """What is left at the very least."""
+        return {name: self.files[number].durable for name, number in self.durable_names.items()}
+
     def left(self, names: Sequence[int], files: Mapping[int, Survival]) -> Leftover:
         """What is left if of the changes of names those at some positions survive, and of the files what is said."""
         found = {

@@ -47,12 +47,15 @@ def run_tests(module: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def first_missing(shown: str, printed: str) -> str | None:
-    """The first line of ``shown`` that does not come where it should in ``printed``; ``...`` stands for any lines."""
-    rest = [line.rstrip() for line in printed.splitlines()]
+    """The first line of ``shown`` that does not come where it should in ``printed``; ``...`` stands for any lines.
+
+    Margins do not count, nor the mark that pytest puts before the lines of a failure.
+    """
+    rest = [line.removeprefix("E ").strip() for line in printed.splitlines()]
     anywhere = True
-    for line in (line.rstrip() for line in shown.splitlines() if line.strip()):
+    for line in (line.strip() for line in shown.splitlines() if line.strip()):
         rest = [other for other in rest if other] if not anywhere else rest
-        if line.strip() == "...":
+        if line == "...":
             anywhere = True
             continue
         if line not in rest or (not anywhere and rest[0] != line):

@@ -158,7 +158,8 @@ def test_lines_are_looked_for_in_their_order() -> None:
     assert first_missing("a\n...\nd", printed) is None
     assert first_missing("a\nd", printed) == "d"
     assert first_missing("d\n...\na", printed) == "a"
-    assert first_missing("b", printed) == "b"
+    assert first_missing("E   b", "E   b") == "E   b", "the mark is of what was printed"
+    assert first_missing("b", "E     b") is None
 
 
 def test_a_mark_without_a_program_is_an_error() -> None:

@@ -69,6 +69,7 @@ async def mail_that_vanishes(sim: Sim, wrong: bool) -> None:
     listener = (await sim.start(tree)).child(spec)
     for number in range(3):
         listener.tell(Note(number))
+    await sim.settle()
 
 
 # Order across a restart ---------------------------------------------------------------------------------------------
@@ -102,7 +103,7 @@ async def order_across_a_restart(sim: Sim, wrong: bool) -> None:
     listener = (await sim.start(tree)).child(spec)
     for number in range(4):
         listener.tell(Note(number))
-    await sim.heal_and_settle()
+    await sim.settle()
     assert heard == sorted(heard), "out of order"
 
 
@@ -155,7 +156,7 @@ async def down_delivered_twice(sim: Sim, wrong: bool) -> None:
     mourner = await sim.spawn(Mourner)
     for _ in range(3):
         mourner.tell(Watch(supervisor.child(spec)))
-    await sim.heal_and_settle()
+    await sim.settle()
     await supervisor.stop()
     await sim.settle()
     state = sim.state(mourner)
@@ -244,10 +245,10 @@ class Severe(Supervisor):
 @planted(shows="gave up after", budget=100, faults=[kill_actor("*/listener")])
 async def supervisor_that_counts_twice(sim: Sim, wrong: bool) -> None:
     """The supervisor counts each restart twice, and gives up when only half of them are used up."""
-    tree, spec = _supervised([], max_restarts=3)
-    supervisor = await sim.start(attrs.evolve(tree, cls=Severe) if wrong else tree)
     deaths: list[object] = []
     sim.system.events.subscribe(deaths.append, ak.ChildTerminated)
+    tree, spec = _supervised([], max_restarts=3)
+    supervisor = await sim.start(attrs.evolve(tree, cls=Severe) if wrong else tree)
     for _ in range(4):
         try:
             await supervisor.child(spec).ask(Ping())

@@ -75,8 +75,8 @@ class Journal(ak.Actor[Append | Words]):
             data = data[HEADER.size + length :]
 
     def is_whole(self, magic: int, length: int, checksum: int, body: bytes) -> bool:
-        """Whether a record is as it was written."""
-        return magic == MAGIC and len(body) == length and crc32(body) == checksum
+        """Whether a record is as it was written; of an empty one the zeros of a torn write could make one."""
+        return magic == MAGIC and 0 < length == len(body) and crc32(body) == checksum
 
     def secure(self) -> None:
         """Make durable what was recovered, and the names of the files."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 
 import trio
 
@@ -52,7 +51,7 @@ class Trapper(Worker):
     trap_exits = True
 
 
-Pool = ak.DynamicRef[Any]
+Pool = ak.DynamicRef[[int], Who | Boom]
 
 
 async def _use(sim: Sim, pool: Pool, i: int) -> None:
@@ -85,7 +84,7 @@ async def _check(sim: Sim, pool: Pool, path: str) -> None:
 @law(faults=FAULTS, sometimes=["ActorDied", "some are left", "TooManyChildren"])
 async def test_a_pool_of_workers(sim: Sim) -> None:
     """Whoever was terminated is gone, all others live, once each, and the counts are right."""
-    template = ak.Child("w", ak.props(Worker), shutdown=1.0)
+    template = ak.Template("w", Worker, shutdown=1.0)
     tree = ak.supervise_dynamic(template, max_restarts=1000, max_children=3)
     pool = await start(sim, tree, name="pool")
     sim.always(lambda: len(_paths(sim)) == len(set(_paths(sim))), "one incarnation at a time")
@@ -105,7 +104,7 @@ def _paths(sim: Sim) -> list[str]:
 @law(faults=FAULTS, sometimes=["ActorDied", "some are left"])
 async def test_a_pool_that_is_killed(sim: Sim) -> None:
     """A pool that is restarted begins empty: children of the one before are gone, trapping ones too."""
-    template = ak.Child("w", ak.props(Trapper), shutdown=0.08)
+    template = ak.Template("w", Trapper, shutdown=0.08)
     dynamic = ak.supervise_dynamic(template, max_restarts=1, within=0.3)
     child = ak.Child("pool", dynamic)
     top = await start(sim, ak.supervise(child, max_restarts=1000), name="top")
@@ -125,7 +124,7 @@ async def test_a_pool_that_is_killed(sim: Sim) -> None:
 @law(faults=FAULTS, sometimes=["gave up"])
 async def test_a_pool_that_is_stopped(sim: Sim) -> None:
     """Stopped in the midst of it all, or giving up, it takes all its children along, within the shared limit."""
-    template = ak.Child("w", ak.props(Worker), shutdown=1.0, restart="transient")
+    template = ak.Template("w", Worker, shutdown=1.0, restart="transient")
     backoff = ak.Backoff(0.05, 2.0, 0.1)
     tree = ak.supervise_dynamic(template, max_restarts=2, within=0.5, backoff=backoff)
     pool = await start(sim, tree, name="pool")

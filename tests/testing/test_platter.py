@@ -174,7 +174,7 @@ def test_the_first_choice_is_the_harshest_and_the_last_the_kindest() -> None:
     appended(platter, "log", b"b", b"c")
     platter.create("new")
     choices = platter.choices()
-    assert choices[0].files == {"log": b"a"}
+    assert choices[0].files == platter.durable() == {"log": b"a"}
     assert choices[len(choices) - 1].files == {"log": b"abc", "new": b""}
     with pytest.raises(IndexError):
         choices[len(choices)]

@@ -16,6 +16,7 @@ from hypothesis.stateful import rule
 import actorkit as ak
 from actorkit.kernel.message import shortened
 from actorkit.testing.protocol import history
+from actorkit.testing.protocol.hints import fields_of
 from actorkit.testing.protocol.hostile import Malformed, foreign, malformed
 from actorkit.testing.protocol.machine import (
     NONE_LEGAL,
@@ -27,7 +28,7 @@ from actorkit.testing.protocol.machine import (
     rule_names,
     test_case,
 )
-from actorkit.testing.protocol.model import Model, ProtocolViolated, streams
+from actorkit.testing.protocol.model import Model, ProtocolViolated, asks, streams
 from actorkit.testing.protocol.world import TIMEOUT, Subject, check_subject
 
 
@@ -55,6 +56,11 @@ class MalformedMachine(ProtocolMachine):
                     "on the field turns them away: attrs.field(validator=attrs.validators.instance_of(int))"
                 )
             raise
+
+    def serve_on(self, msg: Any) -> None:
+        """Send a message that is in order, if it is legal, after one that was not."""
+        if msg is not None and not self.beliefs.crowded and self.beliefs.legal(msg):
+            self.take(msg)
 
     def take_malformed(self, sent: Malformed, asked: bool) -> None:
         """Send a message with a wrong field, and see what becomes of it."""
@@ -128,24 +134,36 @@ def malformed_machine(
     named = rule_names(MalformedMachine, description)
     good = {name: legal_messages(description, t) for name, t in named.items()}
     rules: dict[str, Any] = {name: message_rule(name, values) for name, values in good.items()}
+    kinds = [described.taken for described in named.values()]
+    then = _requests(description, kinds)
     for name, described in named.items():
-        wrong = malformed(described.taken, description().strategy(described.taken))
-        bad = apart(f"malformed_{name}", rules)
-        rules[bad] = _malformed_rule(bad, wrong)
+        if fields_of(described.taken):
+            wrong = malformed(described.taken, description().strategy(described.taken))
+            bad = apart(f"malformed_{name}", rules)
+            rules[bad] = _malformed_rule(bad, wrong, then)
         misused = apart(f"misused_{name}", rules)
         rules[misused] = _misused_rule(misused, good[name])
-    kinds = [described.taken for described in named.values()]
     rules[apart("foreign", rules)] = _foreign_rule(foreign(kinds))
     return test_case(description, "Malformed", MalformedMachine, rules, subject, chosen)
 
 
-def _malformed_rule(name: str, values: st.SearchStrategy[Malformed | str]) -> Any:
-    def send(self: MalformedMachine, msg: Malformed | str, asked: bool) -> None:
+def _requests(description: type[Model[Any, Any]], kinds: list[type]) -> st.SearchStrategy[Any]:
+    """What to ask after a malformed message, to see whether the actor serves on, and as it should."""
+    model = description()
+    asked = [model.strategy(kind) for kind in kinds if asks(kind)]
+    return st.one_of(*asked) if asked else st.none()
+
+
+def _malformed_rule(
+    name: str, values: st.SearchStrategy[Malformed | str], after: st.SearchStrategy[Any]
+) -> Any:
+    def send(self: MalformedMachine, msg: Malformed | str, asked: bool, then: Any) -> None:
         if isinstance(msg, Malformed):
             self.guarded(lambda: self.take_malformed(msg, asked))
+            self.guarded(lambda: self.serve_on(then))
 
     send.__name__ = name
-    return rule(msg=values, asked=st.sampled_from([True, False]))(send)
+    return rule(msg=values, asked=st.sampled_from([True, False]), then=after)(send)
 
 
 def _misused_rule(name: str, values: st.SearchStrategy[Any]) -> Any:

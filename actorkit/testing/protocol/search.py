@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from actorkit.kernel.message import shortened
@@ -46,6 +47,10 @@ _Placing: TypeAlias = tuple[int, int, int, int, int, int, int]
 _Merit: TypeAlias = tuple[int, int, int]
 """What makes a dead end tell more than another: the returns it got past, known operations placed beyond them, and how
 few unknown ones it needed."""
+
+
+_called = attrgetter("called_at")
+_returned = attrgetter("returned_at")
 
 
 class _Moves(dict[int, int]):
@@ -79,15 +84,16 @@ class Search(Generic[S]):
     """
 
     def __init__(self, operations: Iterable[Operation], step: Step[S], initial: S) -> None:
-        by_call = sorted(operations, key=_call_of)
-        known = sorted((op for op in by_call if op.answer is not None), key=_return_of)
-        self._operations = [*known, *(op for op in by_call if op.answer is None)]
+        by_call = sorted(operations, key=_called)
+        known = sorted((op for op in by_call if op.answer is not None), key=_returned)
+        lost = [op for op in by_call if op.answer is None]
+        self._operations = [*known, *lost]
         self._must = len(known)
         self._step = step
         self._states: list[S] = []
         self._numbers: dict[S, int] = {}
         self._initial = self._number(initial)
-        self._candidates, self._ends = _candidates(known, self._operations[self._must :])
+        self._candidates, self._ends = _candidates(known, lost)
         self._moves, self._first = self._classes()
         self.steps = 0
         self._placings: list[_Placing] = []
@@ -146,17 +152,14 @@ class Search(Generic[S]):
         moves = [_Moves(self._move, number) for number in range(len(operations))]
         first = [_NOBODY] * len(operations)
         classes: dict[Hashable, list[tuple[float, int]]] = {}
-        for number in sorted(
-            range(len(operations)), key=lambda number: operations[number].called_at
-        ):
-            op = operations[number]
+        for number, op in sorted(enumerate(operations), key=lambda entry: entry[1].called_at):
             try:
                 earlier = classes.setdefault((type(op.request), op.request, op.answer), [])
             except TypeError:  # not hashable: taken for unlike all others
                 continue
             if earlier:
                 moves[number] = moves[earlier[0][1]]
-            mine = (_return_of(op), number)
+            mine = (math.inf if op.returned_at is None else op.returned_at, number)
             place = bisect_left(earlier, mine)
             if place:
                 first[number] = earlier[place - 1][1]
@@ -210,7 +213,7 @@ class Search(Generic[S]):
         """The known operations that could have come next where all orders end, by call."""
         placed = {placing[0] for placing in self._placings}
         numbers = set(self._candidates[self._best[0]]) - placed
-        return tuple(sorted((self._operations[number] for number in numbers), key=_call_of))
+        return tuple(sorted((self._operations[number] for number in numbers), key=_called))
 
     def states_there(self) -> tuple[S, ...]:
         """The states in which the model can be there."""
@@ -258,22 +261,16 @@ def _candidates(
     call, all below a number. Equal moments count as concurrent.
     """
     by_call = sorted(range(len(known)), key=lambda number: known[number].called_at)
-    lost_calls = [op.called_at for op in lost]
+    calls = [known[number].called_at for number in by_call]
+    returns = [op.returned_at or 0 for op in known]
     open_ones: dict[int, None] = {}  # in the order of their calls
     candidates: list[list[int]] = []
     called = 0
-    for number, op in enumerate(known):
-        while called < len(known) and known[by_call[called]].called_at <= _return_of(op):
+    for number, end in enumerate(returns):
+        while called < len(calls) and calls[called] <= end:
             open_ones[by_call[called]] = None
             called += 1
         candidates.append(list(open_ones))
         del open_ones[number]
-    return candidates, [len(known) + bisect_right(lost_calls, _return_of(op)) for op in known]
-
-
-def _call_of(op: Operation) -> int:
-    return op.called_at
-
-
-def _return_of(op: Operation) -> float:
-    return math.inf if op.returned_at is None else op.returned_at
+    lost_calls = [op.called_at for op in lost]
+    return candidates, [len(known) + bisect_right(lost_calls, end) for end in returns]

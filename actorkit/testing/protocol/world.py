@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import actorkit as ak
 from actorkit.errors import VocabularyError
 from actorkit.kernel.message import shortened
-from actorkit.testing.seams import simulated_seams
 from actorkit.testing.failures import Unbalanced
 from actorkit.testing.protocol import history
 from actorkit.testing.protocol.model import Model, ProtocolViolated, asks, streams
+from actorkit.testing.seams import simulated_seams
 from actorkit.testing.simulation.faults import Fault
 from actorkit.testing.simulation.sim import Sim
 from actorkit.testing.stepped import open_stepped_system

@@ -13,6 +13,7 @@ from actorkit.testing import Sim, simulate
 from actorkit.testing.conformance.transport import receive_all, receive_exactly
 from actorkit.testing.disk import MemoryDisk
 from actorkit.testing.network import MemoryNetwork
+from actorkit.testing.seams import InlineOffload
 
 # Overtaking -------------------------------------------------------------------------------------------------------
 
@@ -79,6 +80,7 @@ class World:
         self.network.host("server")
         self.careful = careful
         self.disk = MemoryDisk()
+        self.offload = InlineOffload()
         self.process = trio.CancelScope()
         self.acknowledged: list[int] = []
 
@@ -117,9 +119,9 @@ class World:
             number = await receive_exactly(connection, 2)
             log.append(number)
             if self.careful:
-                log.sync()
+                await self.offload.run_sync(log.sync)
             await connection.send_all(b"!")
-            log.sync()
+            await self.offload.run_sync(log.sync)
             await connection.aclose()
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             return  # the process is dead, or its client is
@@ -142,8 +144,8 @@ class World:
     def lost(self) -> set[int]:
         """What was acknowledged and would not survive a power cut."""
         data = self.disk.durable().get("log", b"")
-        kept = {int(data[at : at + 2]) for at in range(0, len(data) // 2 * 2, 2) if data[at]}
-        return set(self.acknowledged) - kept
+        kept = {data[at : at + 2] for at in range(0, len(data), 2)}
+        return {number for number in self.acknowledged if b"%02d" % number not in kept}
 
 
 WORLDS: WeakKeyDictionary[Sim, World] = WeakKeyDictionary()

@@ -125,7 +125,7 @@ TestCarefulAccount = AccountSpec.malformed(ak.props(CarefulAccount), settings=qu
 
 def test_a_state_that_is_no_number_any_more_is_found() -> None:
     """NaN is a float, is added, and every sum after it is NaN: the next answer shows it, and the remedy is told."""
-    error = failure_of(TankSpec.malformed(ak.props(Tank), settings=quick(60)))
+    error = failure_of(TankSpec.malformed(ak.props(Tank), settings=quick(100, 8)))
     assert isinstance(error, ProtocolViolated)
     program = program_of(error)
     assert len(program) <= 4
@@ -155,7 +155,7 @@ class Swallowing(CarefulTank):
 
 def test_work_half_done_is_found() -> None:
     """A refusal must leave the state as it was."""
-    error = failure_of(TankSpec.malformed(ak.props(Swallowing), settings=quick(60)))
+    error = failure_of(TankSpec.malformed(ak.props(Swallowing), settings=quick(100, 8)))
     assert isinstance(error, ProtocolViolated)
     assert any("malformed_pour" in line for line in program_of(error))
 
@@ -177,7 +177,7 @@ class Hanging(CarefulTank):
 
 def test_an_actor_that_hangs_is_found() -> None:
     """It must answer, or crash."""
-    error = failure_of(TankSpec.malformed(ak.props(Hanging), settings=quick(60)))
+    error = failure_of(TankSpec.malformed(ak.props(Hanging), settings=quick(100, 8)))
     assert isinstance(error, ProtocolViolated)
     assert "after 60 s" in str(error)
 
@@ -193,7 +193,7 @@ class Owing(CarefulTank):
 
 def test_a_missing_answer_is_found() -> None:
     """Silence is no answer, even to nonsense."""
-    error = failure_of(TankSpec.malformed(ak.props(Owing), settings=quick(60)))
+    error = failure_of(TankSpec.malformed(ak.props(Owing), settings=quick(100, 8)))
     assert isinstance(error, ProtocolViolated)
     assert "was not answered" in str(error)
 
@@ -213,7 +213,7 @@ TestCrashingTank = TankSpec.malformed(ak.props(Crashing), settings=quick(60))
 
 def test_an_int_that_became_a_float_is_found() -> None:
     """Half a cent is no cent: an account that adds what it gets does not crash of it."""
-    error = failure_of(AccountSpec.malformed(ak.props(Account), settings=quick(60)))
+    error = failure_of(AccountSpec.malformed(ak.props(Account), settings=quick(100, 8)))
     assert isinstance(error, ProtocolViolated)
     assert "Malformed messages were taken before" in "\n".join(error.__notes__)
 

@@ -197,8 +197,8 @@ HARD = {
         },
         {"x": ((Tell("y", 2),), ()), "y": ((Touch(),), ())},
     ),
-    # Runs that go on with a sleeping process hide that its step could be put off beyond their end.
-    "a race in a run that is cut short": System(
+    # What a sleeping step conflicts with shows where it was run, not in the run in which it comes later.
+    "a sleeper that must wake": System(
         {
             "ann": ((Tell("x"), Tell("x", 1)), (Tell("x", 2), Touch())),
             "bob": ((Tell("x", 1),), (Tell("x", 2),)),
@@ -214,6 +214,15 @@ HARD = {
             "cem": ((Tell("y"),), (Tell("y", 1), Ask("x", 2))),
         },
         {"x": ((Kill("ann"),),), "y": ()},
+    ),
+    # The run that goes on with a sleeper shows a race, but not all that could go first.
+    "a race in a run that is cut short": System(
+        {"ann": ((Kill("bob"),),), "bob": ((Kill("ann"),),), "cem": ((Start("bob"),),)},
+        sleepers=frozenset({"bob"}),
+    ),
+    # ann and z both tell x, but z only because y does because ann does.
+    "an order that a chain forces": System(
+        {"ann": ((Tell("x"), Tell("y")),)}, {"x": (), "y": ((Tell("z"),),), "z": ((Tell("x"),),)}
     ),
     "mail that overtakes": System(
         {
