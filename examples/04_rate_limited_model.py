@@ -68,14 +68,14 @@ if __name__ == "__main__":
     trio.run(main, clock=MockClock(autojump_threshold=0))
 
 # Output:
-#  0.5s /ann has PAGE 2
-#  1.0s /bob has PAGE 1
-#  1.5s /ann has PAGE 4
-#  2.0s /bob has PAGE 3
-#  2.5s /ann has PAGE 6
-#  3.0s /bob has PAGE 5
-#  3.5s /ann has PAGE 8
-#  4.0s /bob has PAGE 7
-#  4.5s /ann has PAGE 10
-#  5.0s /bob has PAGE 9
+#  0.5s /bob has PAGE 1
+#  1.0s /ann has PAGE 2
+#  1.5s /bob has PAGE 3
+#  2.0s /ann has PAGE 4
+#  2.5s /bob has PAGE 5
+#  3.0s /ann has PAGE 6
+#  3.5s /bob has PAGE 7
+#  4.0s /ann has PAGE 8
+#  4.5s /bob has PAGE 9
+#  5.0s /ann has PAGE 10
 # the scout was held back: True; longest queue: 2 pages

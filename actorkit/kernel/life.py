@@ -165,7 +165,7 @@ def refused(cell: Cell, item: Any, refusal: Refused) -> None:
     call, cell.call = cell.call, None
     if call is not None:
         call.refuse(refusal)
-    elif type(item) is not Signal:
+    elif type(item) is not Signal and cell.state is not State.DEAD:  # else it counted as handled
         cell.skipped += 1
         cell.runtime.dead_letter(content_of(item), cell, DeadReason.REFUSED)
 

@@ -211,7 +211,9 @@ class Ref(Generic[M_contra]):
         return Stream(StreamCall(message, self._cell, timeout, window), self._open_stream)
 
     def _open_stream(self, call: StreamCall) -> None:
-        cell = call.owner
+        cell = call.owner = self._cell  # who is there now, not when the stream was made
+        call.path = cell.path
+        call.wait_for(cell)
         check_circle(origin(), cell)
         if ZOMBIES and CURRENT.get() in ZOMBIES:
             cell.runtime.dead_letter(call.message, cell, DeadReason.FENCED)

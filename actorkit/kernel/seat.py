@@ -15,6 +15,7 @@ from actorkit.kernel.events import DeadReason
 from actorkit.kernel.exits import NO_ACTOR, ExitReason
 from actorkit.kernel.items import NO_MAIL, ROOM, Fired, RoomWait, is_for_whoever
 from actorkit.kernel.mailbox import next_threshold
+from actorkit.kernel.stream import StreamCall
 from actorkit.kernel.wait import Wait
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class Seat:
 def _readdress(old: Cell, new: Cell) -> None:
     """Those who wait for one cell now wait for the other, as far as circular asks are concerned."""
     for wait in (*new.queue, *(new.senders or ())):
+        if isinstance(wait, StreamCall):
+            wait.wait_for(new)
         if isinstance(wait, Wait) and wait.target is old:
             wait.target = new
         if isinstance(wait, RoomWait):

@@ -77,9 +77,13 @@ class StreamCall:
 
     def hand_out(self) -> None:
         """The actor hands the request on, so who will serve it is unknown."""
-        self.target = None
+        self.wait_for(None)
+
+    def wait_for(self, cell: Cell | None) -> None:
+        """Somebody else is to serve it: the next incarnation, or who knows."""
+        self.target = cell
         if self.reader is not None:
-            self.reader.target = None
+            self.reader.target = cell
 
     def _wake_reader(self) -> None:
         if self.reader is not None:

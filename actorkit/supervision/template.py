@@ -178,7 +178,10 @@ def supervise_dynamic(
 
 
 class DynamicRef(Generic[P, M]):
-    """A running dynamic supervisor whose children take messages of ``M``, and are started with arguments ``P``."""
+    """A running dynamic supervisor whose children take messages of ``M``, and are started with arguments ``P``.
+
+    In an annotation ``DynamicRef[..., M]`` means one with any arguments.
+    """
 
     __slots__ = ("ref",)
 

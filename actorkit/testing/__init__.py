@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actorkit.testing.chart import mermaid, text_chart
     from actorkit.testing.clock import VirtualClock
+    from actorkit.testing.crash import CrashState, crash_states
     from actorkit.testing.disk import Keep, MemoryDisk
     from actorkit.testing.expectations import Caught
     from actorkit.testing.failures import Deadlock, LeftBehind, Misdirected, Unbalanced, Unexpected
     from actorkit.testing.kit import TestKit, open_kit
     from actorkit.testing.network import MemoryNetwork
+    from actorkit.testing.platter import edges, every_byte
     from actorkit.testing.probe import Asked, AskedStream, Probe
     from actorkit.testing.protocol.checkers import (
         broadcast,
@@ -32,11 +34,22 @@ if TYPE_CHECKING:
         unique_ids,
     )
     from actorkit.testing.protocol.deliveries import (
+        Gone,
+        Unwatched,
+        Watched,
         at_most_once,
         delivery_order,
         exactly_one_notice,
     )
-    from actorkit.testing.protocol.expectations import NO_REPLY, Step, anything, matching, refuses
+    from actorkit.testing.protocol.expectations import (
+        NO_REPLY,
+        Expectation,
+        Step,
+        Told,
+        anything,
+        matching,
+        refuses,
+    )
     from actorkit.testing.protocol.history import History, Operation
     from actorkit.testing.protocol.linearizability import (
         Linearizable,
@@ -44,11 +57,12 @@ if TYPE_CHECKING:
         Undecided,
         linearizable,
     )
-    from actorkit.testing.protocol.logs import log
+    from actorkit.testing.protocol.logs import Appends, Polls, Seeks, log
     from actorkit.testing.protocol.model import ProtocolViolated, Restart, transition
     from actorkit.testing.protocol.programs import Programs, programs
+    from actorkit.testing.protocol.roles import Adds, Draws, Reads
     from actorkit.testing.protocol.spec import Spec
-    from actorkit.testing.protocol.strategies import messages, register_strategy
+    from actorkit.testing.protocol.strategies import forget_strategy, messages, register_strategy
     from actorkit.testing.protocol.verdict import Finding, Verdict
     from actorkit.testing.running import run_in_virtual_time
     from actorkit.testing.simulation.faults import (
@@ -72,6 +86,7 @@ if TYPE_CHECKING:
         Violated,
     )
     from actorkit.testing.simulation.simulate import SimulatedFunction, simulate
+    from actorkit.testing.stepper import Stepper
     from actorkit.testing.trace import Trace
 
 _HOMES = {
@@ -80,6 +95,10 @@ _HOMES = {
         "text_chart",
     ),
     "clock": ("VirtualClock",),
+    "crash": (
+        "CrashState",
+        "crash_states",
+    ),
     "disk": (
         "Keep",
         "MemoryDisk",
@@ -97,6 +116,10 @@ _HOMES = {
         "open_kit",
     ),
     "network": ("MemoryNetwork",),
+    "platter": (
+        "edges",
+        "every_byte",
+    ),
     "probe": (
         "Asked",
         "AskedStream",
@@ -110,13 +133,18 @@ _HOMES = {
         "unique_ids",
     ),
     "protocol.deliveries": (
+        "Gone",
+        "Unwatched",
+        "Watched",
         "at_most_once",
         "delivery_order",
         "exactly_one_notice",
     ),
     "protocol.expectations": (
+        "Expectation",
         "NO_REPLY",
         "Step",
+        "Told",
         "anything",
         "matching",
         "refuses",
@@ -131,7 +159,12 @@ _HOMES = {
         "Undecided",
         "linearizable",
     ),
-    "protocol.logs": ("log",),
+    "protocol.logs": (
+        "Appends",
+        "Polls",
+        "Seeks",
+        "log",
+    ),
     "protocol.model": (
         "ProtocolViolated",
         "Restart",
@@ -141,8 +174,14 @@ _HOMES = {
         "Programs",
         "programs",
     ),
+    "protocol.roles": (
+        "Adds",
+        "Draws",
+        "Reads",
+    ),
     "protocol.spec": ("Spec",),
     "protocol.strategies": (
+        "forget_strategy",
         "messages",
         "register_strategy",
     ),
@@ -175,18 +214,25 @@ _HOMES = {
         "SimulatedFunction",
         "simulate",
     ),
+    "stepper": ("Stepper",),
     "trace": ("Trace",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "NO_REPLY",
+    "Adds",
+    "Appends",
     "Asked",
     "AskedStream",
     "Caught",
+    "CrashState",
     "Deadlock",
+    "Draws",
+    "Expectation",
     "Fault",
     "Finding",
+    "Gone",
     "History",
     "IncompleteExploration",
     "InjectedCrash",
@@ -202,32 +248,43 @@ __all__ = [
     "Operation",
     "Outcome",
     "PlanNoLongerMatches",
+    "Polls",
     "Probe",
     "Programs",
     "ProtocolViolated",
+    "Reads",
     "Restart",
+    "Seeks",
     "Sim",
     "SimulatedFunction",
     "Spec",
     "Step",
+    "Stepper",
     "TestKit",
+    "Told",
     "Trace",
     "Unbalanced",
     "UncontrolledNondeterminism",
     "Undecided",
     "Unexpected",
+    "Unwatched",
     "Verdict",
     "Violated",
     "VirtualClock",
+    "Watched",
     "anything",
     "at_most_once",
     "broadcast",
     "counter_bounds",
     "crash_actor",
+    "crash_states",
     "custom",
     "delivery_order",
     "early_timer",
+    "edges",
+    "every_byte",
     "exactly_one_notice",
+    "forget_strategy",
     "grow_only_set",
     "kill_actor",
     "linearizable",

@@ -38,7 +38,7 @@ class VirtualClock(trio.abc.Clock):
         self._now = start
         self.on_deadlock = on_deadlock
         self.on_outsider: Callable[[str], object] | None = None
-        self.jumps = 0
+        self.jumps = self.idles = 0
         self._settling: list[trio.lowlevel.Task] = []
 
     def __repr__(self) -> str:
@@ -53,22 +53,12 @@ class VirtualClock(trio.abc.Clock):
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Called by trio when no task can go on: the moment to jump."""
+        self.idles += 1
         if deadline <= self._now:  # due without the clock moving: before anybody has settled
             return 0.0
-        if self._settling:
-            settled, self._settling = self._settling, []
-            for task in settled:
-                trio.lowlevel.reschedule(task)
+        if self._settled() or self._met_outsider():
             return 0.0
-        if somebody_waits_for_idle():
-            return _REAL_WAIT
-        if self.on_outsider is not None:
-            outsider = _outsider()
-            if outsider:
-                report, self.on_outsider = self.on_outsider, None
-                report(outsider)
-                return 0.0
-        if _threads_busy():
+        if somebody_waits_for_idle() or _threads_busy():
             return _REAL_WAIT
         if math.isinf(deadline):
             return self._stuck()
@@ -99,6 +89,21 @@ class VirtualClock(trio.abc.Clock):
             return trio.lowlevel.Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _settled(self) -> bool:
+        """Resume those who waited for this moment; tells whether there were any."""
+        settled, self._settling = self._settling, []
+        for task in settled:
+            trio.lowlevel.reschedule(task)
+        return bool(settled)
+
+    def _met_outsider(self) -> bool:
+        outsider = _outsider() if self.on_outsider is not None else ""
+        if not outsider or self.on_outsider is None:
+            return False
+        report, self.on_outsider = self.on_outsider, None
+        report(outsider)
+        return True
 
     def _move(self, to: float) -> None:
         self._now = to

@@ -24,11 +24,11 @@ from actorkit.testing import expectations
 from actorkit.testing.chart import mermaid, text_chart
 from actorkit.testing.checks import check_conserved, check_nothing_left
 from actorkit.testing.clock import VirtualClock
-from actorkit.testing.seams import simulated_seams
 from actorkit.testing.expectations import Because, Caught
 from actorkit.testing.failures import Deadlock, LeftBehind, Misdirected, Unbalanced
 from actorkit.testing.probe import Probe
 from actorkit.testing.running import DeadlockWatch, virtual_clock
+from actorkit.testing.seams import simulated_seams
 from actorkit.testing.standin import Inbox, standin
 from actorkit.testing.stepped import open_stepped_system
 from actorkit.testing.trace import Noted, Trace

@@ -308,14 +308,22 @@ class Stepper:
 
     async def _main(self) -> None:
         self._main_task = trio.lowlevel.current_task()
-        async with trio.open_nursery() as self._nursery, self._stack:
-            while not self._closing:
-                job, self._next = self._next, None
-                if job is not None:
-                    await job.perform()
-                else:
-                    self._parked = True
-                    await trio.lowlevel.wait_task_rescheduled(self._wake)
+        async with trio.open_nursery() as self._nursery:
+            try:
+                async with self._stack:
+                    await self._take_jobs()
+            finally:  # what was entered may have cancelled the whole block
+                for job in self._started:
+                    job.cancel()
+
+    async def _take_jobs(self) -> None:
+        while not self._closing:
+            job, self._next = self._next, None
+            if job is not None:
+                await job.perform()
+            else:
+                self._parked = True
+                await trio.lowlevel.wait_task_rescheduled(self._wake)
 
     def _wake(self, _: object) -> trio.lowlevel.Abort:
         self._parked = False

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.benchmarks import asking, lifecycle, load, memory, messaging, testing, timing
+from tests.benchmarks import asking, lifecycle, load, memory, messaging, simulating, testing, timing
 from tests.benchmarks.registry import Benchmark, registered
 
-THEMES = (messaging, asking, lifecycle, memory, timing, load, testing)
+THEMES = (messaging, asking, lifecycle, memory, timing, load, testing, simulating)
 
 CATALOGUE: dict[str, Benchmark] = registered()

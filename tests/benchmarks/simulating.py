@@ -1,15 +1,19 @@
-"""The simulator: how many schedules a second, and how fast a bug is found and made small."""
+"""The simulator and the protocol machine: schedules, examples and steps a second."""
 
 from __future__ import annotations
 
 import random
+import unittest
 from collections.abc import Awaitable, Callable
 from itertools import islice
 
+import hypothesis
 import trio
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 import actorkit as ak
-from actorkit.testing import Sim, VirtualClock, simulate
+from actorkit.testing import Sim, Spec, Step, VirtualClock, simulate, transition
 from actorkit.testing.simulation.runner import Outcome, Simulation
 from actorkit.testing.simulation.strategies import strategies
 from tests.benchmarks import bare
@@ -176,3 +180,94 @@ def sim_bank(size: int) -> float:
             require("found", found is not None and found.outcome.plan.size <= 3, True)
         runs += test.simulated.last.runs
     return runs / seconds()
+
+
+# A protocol, one message after another ----------------------------------------------------------------------------
+
+
+@ak.message
+class Add(ak.Request[int]):
+    amount: int
+
+
+class Sum(ak.Actor[Read | Add]):
+    """Counts what it handles, in a list that outlives it."""
+
+    def __init__(self, handled: list[int]) -> None:
+        self.value = 0
+        self.handled = handled
+
+    @ak.on(Read)
+    def read(self, msg: Read) -> int:
+        self.handled.append(0)
+        return self.value
+
+    @ak.on(Add)
+    def add(self, msg: Add) -> int:
+        self.handled.append(msg.amount)
+        self.value += msg.amount
+        return self.value
+
+
+class SumSpec(Spec[int, Read | Add]):
+    """The model."""
+
+    def initial(self) -> int:
+        return 0
+
+    @transition(Read)
+    def read(self, value: int, msg: Read) -> Step[int, int]:
+        return value, value
+
+    @transition(Add)
+    def add(self, value: int, msg: Add) -> Step[int, int]:
+        return value + msg.amount, value + msg.amount
+
+
+def _settings(examples: int) -> hypothesis.settings:
+    return hypothesis.settings(
+        max_examples=max(1, examples),
+        stateful_step_count=50,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+
+
+def floor_machine(size: int) -> float:
+    """Hypothesis alone: the same machine with an int in place of the actor."""
+    steps = 0
+
+    class Alone(RuleBasedStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.value = 0
+
+        @rule(amount=st.integers())
+        def add(self, amount: int) -> None:
+            nonlocal steps
+            steps += 1
+            self.value += amount
+
+        @rule()
+        def read(self) -> None:
+            nonlocal steps
+            steps += 1
+
+    seconds = bare.stopwatch()
+    run_state_machine_as_test(Alone, settings=_settings(size // 50))
+    return steps / seconds()
+
+
+@benchmark(unit="steps/s", size=5_000, floor=floor_machine, warm_up=False)
+def spec_steps(size: int) -> float:
+    """Messages of a sequential protocol test: drawn, asked, compared with the model."""
+    handled: list[int] = []
+    case = SumSpec.sequential(ak.props(Sum, handled), settings=_settings(size // 50))
+    seconds = bare.stopwatch()
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(case).run(result)
+    spent = seconds()
+    require("passed", result.wasSuccessful(), True)
+    return len(handled) / spent

@@ -35,6 +35,10 @@ WANTED = {
     "busy_among_idle",
     "stopped_up_memory",
     "trio_latency_under_load",
+    "linearizability_1000x5",
+    "sim_schedules",
+    "sim_bank",
+    "spec_steps",
 }
 
 

@@ -60,9 +60,7 @@ class Forgetful(RecordedRuntime):
         super().bury(cell, reason)
 
 
-@planted(
-    shows="messages were sent, but", budget=100, faults=[kill_actor()], kernel=Forgetful
-)
+@planted(shows="messages were sent, but", budget=100, faults=[kill_actor()], kernel=Forgetful)
 async def mail_that_vanishes(sim: Sim, wrong: bool) -> None:
     """The kernel throws away what waits in a dead actor's mailbox: it is neither handed on nor a dead letter."""
     tree, spec = _supervised([], max_restarts=50)
@@ -218,9 +216,7 @@ class Alarm(ak.Actor[Ring | Calm]):
         self.calmed = True
 
 
-@planted(
-    shows="rang after it was calmed", budget=300, faults=[early_timer()], kernel=Unstoppable
-)
+@planted(shows="rang after it was calmed", budget=300, faults=[early_timer()], kernel=Unstoppable)
 async def cancelled_timer_fires(sim: Sim, wrong: bool) -> None:
     """The kernel delivers a timer's message that waited in the mailbox when the timer was cancelled."""
     alarm = await sim.spawn(Alarm)

@@ -16,7 +16,7 @@ from actorkit.testing.simulation.search import Search, draw_schedules
 Body = Callable[[Sim, bool], Awaitable[None]]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Planted:
     """A bug.
 
@@ -38,6 +38,9 @@ class Planted:
     faults: tuple[Fault, ...]
     hidden: bool
     kernel: type[RecordedRuntime]
+
+    def __str__(self) -> str:
+        return self.name
 
     def simulation(self, *, wrong: bool) -> Simulation:
         """The test of the wrong code, or of the right one."""

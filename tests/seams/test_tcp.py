@@ -21,7 +21,7 @@ from actorkit.testing.conformance.transport import TransportConformance, connect
 
 
 class TestTcpTransport(TransportConformance):
-    settling = 0.01
+    settling = 0.02
 
     @asynccontextmanager
     async def open_transports(self) -> AsyncGenerator[tuple[Transport, Transport], None]:

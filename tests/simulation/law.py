@@ -33,7 +33,11 @@ Body = Callable[[Sim], Awaitable[None]]
 
 
 def law(
-    *, faults: Iterable[Fault] = (), sometimes: Iterable[str] = (), quick: int = QUICK, **options: Any
+    *,
+    faults: Iterable[Fault] = (),
+    sometimes: Iterable[str] = (),
+    quick: int = QUICK,
+    **options: Any,
 ) -> Callable[[Body], Callable[..., None]]:
     """Make an async test one that is held under many schedules, by two strategies.
 

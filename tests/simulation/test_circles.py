@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import attrs
@@ -27,12 +28,22 @@ class Meander(ak.Request[int]):
     way: tuple[int, ...]
 
 
+@ak.message
+class Wander(ak.StreamRequest[int]):
+    """As ``Visit``, answered by a stream."""
+
+    way: tuple[int, ...]
+
+
+Vocabulary = Visit | Meander | Wander
+
+
 @attrs.define
 class Map:
     """Who asks whom at this moment, in handlers."""
 
     sim: Sim
-    refs: list[ak.Ref[Visit | Meander]] = attrs.Factory(list)
+    refs: list[ak.Ref[Vocabulary]] = attrs.Factory(list)
     asking: Counter[tuple[str, str]] = attrs.Factory(Counter)
 
     async def ask(self, me: str, way: tuple[int, ...], *, style: str) -> int:
@@ -44,7 +55,8 @@ class Map:
         self.asking[edge] += 1
         try:
             if style == "stream":
-                return 1 + await other.ask(Visit(way[1:]), timeout=None)
+                async with other.stream(Wander(way[1:]), timeout=None) as items:
+                    return sum([item async for item in items])
             return 1 + await other.ask(Visit(way[1:]), timeout=None)
         except ak.CircularAsk as error:
             self._check(error, me)
@@ -61,7 +73,7 @@ class Map:
             insist(self.sim, self.asking[edge] > 0, f"{edge} of {error} is real")
 
 
-class Walker(ak.Actor[Visit | Meander]):
+class Walker(ak.Actor[Vocabulary]):
     """Asks others, as it is told."""
 
     def __init__(self, ways: Map, style: str) -> None:
@@ -80,6 +92,11 @@ class Walker(ak.Actor[Visit | Meander]):
                 return await self._go(msg.way)
         return await self._go(msg.way)
 
+    @ak.on(Wander)
+    async def wander(self, msg: Wander) -> AsyncIterator[int]:
+        yield 1
+        yield await self._go(msg.way)
+
     async def _go(self, way: tuple[int, ...]) -> int:
         return await self.map.ask(self.ctx.path, way, style=self.style)
 
@@ -95,7 +112,7 @@ class Walker(ak.Actor[Visit | Meander]):
             reply.send(-1)
 
 
-STYLES = ("plain", "nest", "scope", "plain")
+STYLES = ("plain", "nest", "scope", "stream")
 WAYS = ((1, 0), (2, 3, 1), (3, 0, 2), (0, 0), (1, 2, 3, 0))
 
 
@@ -145,3 +162,56 @@ async def test_background_work_makes_no_circle(sim: Sim) -> None:
             sim.note("killed")
 
     await sim.each(2, client)
+
+
+@ak.message
+class Push:
+    """Send two of the next number on, from the handler."""
+
+    number: int
+
+
+class Pusher(ak.Actor[Push]):
+    """Has room for one message, and sends on what it gets."""
+
+    mailbox = ak.Mailbox(capacity=1)
+
+    def __init__(self, sim: Sim, others: list[ak.Ref[Push]], number: int, nest: bool) -> None:
+        self.sim = sim
+        self.others = others
+        self.number = number
+        self.nest = nest
+
+    @ak.on(Push)
+    async def push(self, msg: Push) -> None:
+        if self.nest:
+            with trio.CancelScope():
+                await self._send(msg.number)
+        else:
+            await self._send(msg.number)
+
+    async def _send(self, number: int) -> None:
+        for step in range(min(2, number)):
+            other = self.others[(self.number + 1 + step) % len(self.others)]
+            try:
+                await other.send(Push(number - 1))
+            except ak.CircularAsk:
+                self.sim.sometimes("no room in a circle")
+            except ak.ActorDied:
+                self.sim.note("killed")
+
+
+@law(faults=[kill_actor("/p*")], sometimes=["no room in a circle"])
+async def test_circles_of_senders_are_found(sim: Sim) -> None:
+    """Actors that wait for room with each other are told, too: with nobody to time out, all come to rest."""
+    others: list[ak.Ref[Push]] = []
+    for n in range(3):
+        others.append(await sim.spawn(ak.props(Pusher, sim, others, n, n == 1), name=f"p{n}"))
+
+    async def client(i: int) -> None:
+        try:
+            await others[i].send(Push(2 + i % 2))
+        except ak.ActorDied:
+            sim.note("killed")
+
+    await sim.each(3, client)

@@ -100,7 +100,9 @@ class Watcher(ak.Actor[Take]):
             case "watch":
                 self.monitors[self.ctx.watch(ref)] = ref.address
             case "unwatch":
-                for monitor in [m for m, address in self.monitors.items() if address == ref.address]:
+                for monitor in [
+                    m for m, address in self.monitors.items() if address == ref.address
+                ]:
                     insist(self.truth.sim, self.ctx.unwatch(monitor), "an active monitor is active")
                     del self.monitors[monitor]
             case "link":
@@ -163,41 +165,45 @@ async def test_every_death_is_announced_once(sim: Sim) -> None:
         await sim.spawn(ak.props(Target), name=key(number))
     watchers = [await sim.spawn(ak.props(Watcher, truth), name=f"watcher-{n}") for n in range(3)]
 
-    async def ask_for(i: int) -> None:
+    async def take(i: int) -> None:
         for step, what in enumerate(PLANS[i]):
             watchers[i].tell(Take(what, (i + step) % TARGETS))
             watchers[i].tell(Take(what, 0))
             await trio.lowlevel.checkpoint()
 
     async def end(i: int) -> None:
-        ref = sim.system.named(key(i))
-        ref.tell(Busy(on_trio=i == 1))
-        await trio.lowlevel.checkpoint()
-        ref.tell(End(ENDS[i]))
-        if i == 2:
-            ref.kill()
-        try:
-            await sim.spawn(ak.props(Target), name=key(i))
-        except ak.AlreadyStarted:
-            return
-        sim.sometimes("a name is taken again")
-
-    async def all_ends() -> None:
-        await sim.each(3, end, name="killer")
+        await _end(sim, i)
 
     async def all_take() -> None:
-        await sim.each(3, ask_for)
+        await sim.each(3, take)
 
-    await sim.together(all_ends, all_take)
+    async def all_end() -> None:
+        await sim.each(3, end, name="killer")
+
+    await sim.together(all_end, all_take)
     await sim.heal_and_settle()
-    for ref in list(sim.system.names().values()):
-        if ref.path.startswith("/target"):
-            ref.kill()
+    for number in range(TARGETS):
+        sim.system.named(key(number)).kill()
     await sim.heal_and_settle()
     for watcher in watchers:
         state = sim.state(watcher)
         assert not state["monitors"], f"{watcher} was not told of {state['monitors']}"
         assert not state["links"], f"{watcher} was not told of {state['links']}"
+
+
+async def _end(sim: Sim, number: int) -> None:
+    """Let a target end, and take its name again if it is free already."""
+    ref = sim.system.named(key(number))
+    ref.tell(Busy(on_trio=number == 1))
+    await trio.lowlevel.checkpoint()
+    ref.tell(End(ENDS[number]))
+    if number == 2:
+        ref.kill()
+    try:
+        await sim.spawn(ak.props(Target), name=key(number))
+    except ak.AlreadyStarted:
+        return
+    sim.sometimes("a name is taken again")
 
 
 @ak.message

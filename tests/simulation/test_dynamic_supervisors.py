@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import trio
 
 import actorkit as ak
@@ -25,7 +24,7 @@ class Boom:
 class Worker(ak.Actor[Who | Boom]):
     """Knows its number; starts and ends in its own time."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, /) -> None:
         self.number = number
 
     async def started(self) -> None:

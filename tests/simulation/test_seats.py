@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator
 
 import attrs
 import trio
@@ -32,6 +33,13 @@ class Boom:
     pass
 
 
+@ak.message
+class Tail(ak.StreamRequest[int]):
+    """Stream as many numbers."""
+
+    count: int
+
+
 @attrs.define
 class Ledger:
     """What came, in order; and what was in hand of one that died."""
@@ -42,7 +50,7 @@ class Ledger:
     booms: int = 0
 
 
-class Clerk(ak.Actor[Item | Ask | Boom]):
+class Clerk(ak.Actor[Item | Ask | Boom | Tail]):
     """Takes items at once or after a while, and crashes when told to."""
 
     def __init__(self, ledger: Ledger, pause: float) -> None:
@@ -65,13 +73,20 @@ class Clerk(ak.Actor[Item | Ask | Boom]):
         self.ledger.came.append((msg.sender, msg.number))
         return msg.sender, msg.number
 
+    @ak.on(Tail)
+    async def tail(self, msg: Tail) -> AsyncIterator[int]:
+        for number in range(msg.count):
+            yield number
+
     @ak.on(Boom)
     def boom(self, msg: Boom) -> None:
         self.ledger.booms += 1
         raise ValueError("told to")
 
 
-async def _write(ledger: Ledger, ref: ak.Ref[Item | Ask | Boom], name: str, sent: Counter[str]) -> None:
+async def _write(
+    ledger: Ledger, ref: ak.Ref[Item | Ask | Boom], name: str, sent: Counter[str]
+) -> None:
     for _ in range(ROUNDS):
         number = sent[name]
         sent[name] += 1
@@ -189,3 +204,32 @@ async def test_who_waits_in_vain_is_told(sim: Sim) -> None:
 
     await sim.each(4, client)
     sim.sometimes("gave up", not top.ref.alive)
+
+
+@law(faults=[kill_actor("/top/*"), early_timer()], sometimes=["whole", "killed in between"])
+async def test_a_stream_is_of_who_is_there_when_it_is_opened(sim: Sim) -> None:
+    """A stream that was made before a restart and opened after it, or while it goes on, is served by the next one."""
+    child = ak.Child("a", ak.props(Clerk, Ledger(sim), 0.05))
+    top = await start(sim, ak.supervise(child, max_restarts=1000), name="top")
+    ref = top.child(child)
+
+    async def client(i: int) -> None:
+        stream = ref.stream(Tail(3), timeout=None)
+        before = ref.address
+        await trio.sleep(0.02 * i)
+        if i == 1:
+            ref.kill()
+        sim.sometimes("killed in between", ref.address != before)
+        deaths = len(died)
+        try:
+            async with stream as numbers:
+                got = [number async for number in numbers]
+        except ak.ActorDied:
+            insist(sim, len(died) > deaths, "nobody died after it was opened")
+        else:
+            insist(sim, got == [0, 1, 2], f"it is whole, not {got}")
+            sim.sometimes("whole")
+
+    died: list[object] = []
+    sim.system.events.subscribe(died.append, ak.Stopped, ak.DidNotStart)
+    await sim.each(3, client)

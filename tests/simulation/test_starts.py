@@ -97,7 +97,9 @@ class Starter(ak.Actor[Begin]):
 
     def exited(self, signal: ak.Exit, /) -> None:
         assert signal.address is not None
-        insist(self.log.sim, signal.address in self.begun, f"{signal} is about one that was started")
+        insist(
+            self.log.sim, signal.address in self.begun, f"{signal} is about one that was started"
+        )
         insist(self.log.sim, signal.address not in self.exits, f"{signal} comes once")
         self.exits.add(signal.address)
 
@@ -136,15 +138,17 @@ async def test_a_name_has_one_holder(sim: Sim) -> None:
     """Of those who start under one name one wins; the others are told who holds it; nobody is built in vain."""
     log = Log(sim)
     sim.always(
-        lambda: sum(c.key == NAME.name for c in sim.system.runtime.cells.values()) <= 1, "one holder"
+        lambda: sum(c.key == NAME.name for c in sim.system.runtime.cells.values()) <= 1,
+        "one holder",
     )
 
     async def client(i: int) -> None:
         for n in range(2):
             way = ("slow", "now", "on trio")[(i + n) % 3]
             built = log.built
+            scope = trio.CancelScope(relative_deadline=0.05 if i == 2 else 10.0)
             try:
-                with trio.move_on_after(0.05 if i == 2 else 10.0) as scope:
+                with scope:
                     ref = await sim.system.spawn(
                         ak.props(Child, log, way), name=NAME, start_timeout=0.07 if i == 1 else None
                     )

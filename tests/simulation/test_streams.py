@@ -107,7 +107,9 @@ class Deferring(ak.Actor[Count]):
         flow.closed = True
 
 
-async def read(sim: Sim, ref: ak.Ref[Count], flows: Flows, number: int, way: str, leave: bool) -> str:
+async def read(
+    sim: Sim, ref: ak.Ref[Count], flows: Flows, number: int, way: str, leave: bool
+) -> str:
     """Read a stream, and say how it ended."""
     flow = flows[number] = Flow()
     try:

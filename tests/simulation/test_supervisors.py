@@ -50,9 +50,9 @@ def _one_of_each(sim: Sim) -> None:
 
 def _children(stage: Stage, *, trap: bool = False) -> list[ak.Child[WorkerMessage]]:
     return [
-        stage.child("a", starts=iter(["ok", 0.05, "fail"]), ending=0.05, shutdown=1.0),
-        stage.child("b", starts=iter([0.05, "fail", "ok"]), trap=trap, shutdown=1.0),
-        stage.child("c", starts=iter(["ok", "ok", 0.05]), shutdown="kill"),
+        stage.child("a", starts=("ok", 0.05, "fail"), ending=0.05, shutdown=1.0),
+        stage.child("b", starts=(0.05, "fail", "ok"), trap=trap, shutdown=1.0),
+        stage.child("c", starts=("ok", "ok", 0.05), shutdown="kill"),
     ]
 
 
@@ -118,13 +118,14 @@ async def test_rest_for_one(sim: Sim) -> None:
 
 async def _follow(sim: Sim, tree: SupervisorProps, actions: Any) -> Follower:
     """Start a tree, let ``actions`` happen to it, and hold what supervisors did against the plan."""
+    trace, follower = _followed(sim, tree)
     top = None
     while top is None:
-        trace, follower = _followed(sim, tree)
         try:
             top = await sim.start(tree, name="top")
         except ak.StartError:
             await nobody_left(sim)
+            trace.events.clear()
     _one_of_each(sim)
     await actions(top)
     await sim.heal_and_settle()
@@ -145,7 +146,9 @@ async def _follow(sim: Sim, tree: SupervisorProps, actions: Any) -> Follower:
     return follower
 
 
-def _flat(strategy: Strategy, **options: Any) -> tuple[SupervisorProps, list[ak.Child[WorkerMessage]]]:
+def _flat(
+    strategy: Strategy, **options: Any
+) -> tuple[SupervisorProps, list[ak.Child[WorkerMessage]]]:
     children = _children(Stage(), trap=True)
     return ak.supervise(*children, strategy=strategy, **options), children
 
@@ -176,7 +179,7 @@ async def test_restarts_wait_for_their_time(sim: Sim) -> None:
 async def test_trees_in_trees(sim: Sim) -> None:
     """Supervisors below supervisors are killed, give up and are restarted; each level does what its plan says."""
     stage = Stage()
-    pair = [stage.child("c", ending=0.05, trap=True), stage.child("d", starts=iter([0.02, "fail"]))]
+    pair = [stage.child("c", ending=0.05, trap=True), stage.child("d", starts=(0.02, "fail"))]
     inner = ak.supervise(*pair, strategy="one_for_all", max_restarts=1, within=0.2)
     a = stage.child("a", restart="transient")
     children = (a, ak.Child("b", inner, restart="permanent"), stage.child("e"))
@@ -196,12 +199,14 @@ async def test_trees_in_trees(sim: Sim) -> None:
 # By hand ------------------------------------------------------------------------------------------
 
 
-@law(faults=FAULTS, sometimes=["ChildRunning", "ChildRestarting", "ChildNotFound", "AlreadyStarted"])
+@law(
+    faults=FAULTS, sometimes=["ChildRunning", "ChildRestarting", "ChildNotFound", "AlreadyStarted"]
+)
 async def test_children_by_hand(sim: Sim) -> None:
     """Terminated, restarted, deleted and added while they die by themselves: lists and living agree in the end."""
     stage = Stage()
     children = _children(stage)
-    extra = stage.child("x", starts=iter([0.02]), restart="temporary")
+    extra = stage.child("x", starts=(0.02,), restart="temporary")
     backoff = ak.Backoff(0.05, 2.0, 0.1)
     tree = ak.supervise(*children, max_restarts=PLENTY, backoff=backoff)
     top = await start(sim, tree, name="top")
@@ -242,6 +247,8 @@ async def _check_lists(sim: Sim, top: ak.SupervisorRef) -> None:
         if not info.ref.alive:
             before = len(sim.system.dead_letters)
             info.ref.tell(End())
-            insist(sim, len(sim.system.dead_letters) == before + 1, "no mail waits for a stopped one")
+            insist(
+                sim, len(sim.system.dead_letters) == before + 1, "no mail waits for a stopped one"
+            )
     counts = await top.count_children()
     assert (counts.specs, counts.active) == (len(infos), len(running))

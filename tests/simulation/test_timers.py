@@ -94,7 +94,9 @@ class Sleeper(ak.Actor[Vocabulary]):
     @ak.on(Due)
     def due(self, msg: Due) -> None:
         self._mine(msg.incarnation)
-        insist(self.sim, msg.number in self.timers, "a cancelled timer does not come, nor one twice")
+        insist(
+            self.sim, msg.number in self.timers, "a cancelled timer does not come, nor one twice"
+        )
         deadline, handle = self.timers.pop(msg.number)
         insist(self.sim, self.ctx.now() >= deadline, "no timer comes early")
         insist(self.sim, handle.remaining is None, "nothing remains of one that has come")
@@ -124,7 +126,9 @@ class Sleeper(ak.Actor[Vocabulary]):
         await self.ctx.sleep(msg.seconds)
 
 
-@law(faults=[kill_actor(), early_timer()], sometimes=["cancelled after it had fired", "it was quiet"])
+@law(
+    faults=[kill_actor(), early_timer()], sometimes=["cancelled after it had fired", "it was quiet"]
+)
 async def test_timers_come_when_they_should(sim: Sim) -> None:
     """No timer is early, comes twice, comes cancelled or to the next incarnation; intervals are not made up for."""
     births: list[int] = []
@@ -149,6 +153,7 @@ async def test_timers_come_when_they_should(sim: Sim) -> None:
 @law(faults=[kill_actor(), early_timer()])
 async def test_nobody_wakes_early(sim: Sim) -> None:
     """A sleep in a handler lasts as long as it should, parked or in a scope, whatever wakes others; nobody sleeps for ever."""
+
     class Lazy(ak.Actor[Nap]):
         @ak.on(Nap)
         async def nap(self, msg: Nap) -> None:

@@ -79,7 +79,7 @@ class Single(ak.Actor[Do | Inquire | Later | Feed]):
         with self.stage.turn("started"):
             await self.ctx.sleep(0.01)
             self.ctx.start_soon(self.work)
-            await trio.sleep(0)
+            await trio.lowlevel.checkpoint()
 
     async def stopping(self, reason: ak.ExitReason) -> None:
         with self.stage.turn("stopping"):

@@ -275,6 +275,51 @@ def test_spinning_for_ever_is_a_livelock() -> None:
         assert stepper.run(_answer) == 42
 
 
+def test_a_flood_of_timers_is_a_livelock() -> None:
+    """Time passes from deadline to deadline, and there may be too many."""
+
+    async def tick() -> None:
+        async for _ in trio_ticks(0.001):
+            pass
+
+    with Stepper(max_ticks=50) as stepper:
+        stepper.start(tick)
+        with pytest.raises(Livelock, match="more timers than 50 were due within 10 s"):
+            stepper.advance(10.0)
+
+
+def test_entering_for_ever_ends_the_stepper() -> None:
+    """What is entered belongs to the whole run, so it can only be called off with it."""
+
+    @asynccontextmanager
+    async def never() -> AsyncGenerator[None]:
+        await trio.Event().wait()
+        yield
+
+    with Stepper() as stepper:
+        with pytest.raises(Deadlock, match="entering _AsyncGeneratorContextManager waits for ever"):
+            stepper.enter(never())
+        with pytest.raises(RuntimeError, match="not open"):
+            stepper.run(_answer)
+
+
+def test_what_was_entered_may_end_the_run() -> None:
+    """A system whose kernel fails cancels what is in its block; the stepper says that it is closed, and does not hang."""
+
+    @asynccontextmanager
+    async def cancellable() -> AsyncGenerator[trio.CancelScope]:
+        with trio.CancelScope() as scope:
+            yield scope
+
+    with Stepper() as stepper:
+        scope = stepper.enter(cancellable())
+        job = stepper.start(trio.sleep_forever)
+        scope.cancel()
+        with pytest.raises(RuntimeError, match="not open"):
+            stepper.run(_answer)
+        assert repr(job) == "<Job sleep_forever, done>"
+
+
 # The end ------------------------------------------------------------------------------------------------------------
 
 

@@ -164,6 +164,8 @@ async def use(system: ak.System) -> None:
     assert_type(await tree.dynamic(ANY).start_child("what", ever=1), ak.Ref[Deposit])
     door: ak.DynamicRef[..., Deposit] = tree.dynamic(ANY)
     await door.stop()
+    loose: ak.DynamicRef[..., Deposit] = tree.dynamic(BAR)
+    await loose.start_child("whatever")
     named_pool: ak.Child[ak.DynamicMessage[..., Deposit]] = ANY
     await tree.dynamic(named_pool).count_children()
 

@@ -11,8 +11,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
+    MultipleResults,
     RuleBasedStateMachine,
     consumes,
+    invariant,
+    multiple,
     rule,
     run_state_machine_as_test,
 )
@@ -43,16 +46,25 @@ class DiskMachine(RuleBasedStateMachine):
         super().__init__()
         self.subject = self.open_disk()
         self.model = MemoryDisk()
-        self.opened: list[Any] = []
+        self.opened: list[Pair] = []
+        self.held: list[Any] = []
 
     def open_disk(self) -> Disk:
         """An empty disk to test."""
         raise NotImplementedError
 
-    @rule(target=files, name=NAMES, create=st.booleans())
-    def open(self, name: str, create: bool) -> Pair:
-        """Open a file on both; where it cannot be opened, the pair holds what was raised."""
-        return self._both(lambda disk: disk.open(name, create=create))
+    @rule(target=files, name=NAMES, data=DATA)
+    def open(self, name: str, data: bytes) -> Pair:
+        """Open a file on both, and append to it."""
+        file = self._both(lambda disk: disk.open(name))
+        self._alike(file, lambda f: f.append(data))
+        self.opened.append(file)
+        return file
+
+    @rule(name=NAMES)
+    def open_what_is_there(self, name: str) -> None:
+        """Open a file only if it exists."""
+        self._both(lambda disk: disk.open(name, create=False))
 
     @rule(file=files, data=DATA)
     def append(self, file: Pair, data: bytes) -> None:
@@ -74,15 +86,23 @@ class DiskMachine(RuleBasedStateMachine):
         """Sync one file."""
         self._alike(file, lambda f: f.sync())
 
-    @rule(file=files)
+    @rule(file=consumes(files))
     def close(self, file: Pair) -> None:
-        """Close it; it stays among the files, for what closed files do is compared too."""
+        """Close it, and see what it still does."""
         self._alike(file, lambda f: f.close())
+        self.opened.remove(file)
+        for act in (lambda f: f.read(), lambda f: f.append(b"x"), lambda f: f.sync()):
+            self._alike(file, act)
 
     @rule(name=NAMES, new=NAMES)
     def replace(self, name: str, new: str) -> None:
         """Rename."""
         self._both(lambda disk: disk.replace(name, new))
+
+    @rule(file=files, new=NAMES)
+    def put_in_place(self, file: Pair, new: str) -> None:
+        """Rename what was opened before, over whatever is there."""
+        self._both(lambda disk: disk.replace(file.model.name, new))
 
     @rule(name=NAMES)
     def remove(self, name: str) -> None:
@@ -95,37 +115,35 @@ class DiskMachine(RuleBasedStateMachine):
         self._both(lambda disk: disk.sync_dir())
 
     @rule(target=locks, name=NAMES)
-    def lock(self, name: str) -> Pair:
+    def lock(self, name: str) -> Pair | MultipleResults[Pair]:
         """Take a lock, or be refused."""
-        return self._both(lambda disk: disk.lock(name, holder=f"holder of {name}"))
+        lock = self._both(lambda disk: disk.lock(name, holder=f"holder of {name}"))
+        return lock if _is_open(lock.subject) else multiple()
 
     @rule(lock=consumes(locks))
     def release(self, lock: Pair) -> None:
         """Release a lock."""
         self._alike(lock, lambda held: held.release())
 
-    @rule()
+    @invariant()
     def look(self) -> None:
-        """Names and contents are the same."""
-        self._both(
-            lambda disk: [(name, disk.exists(name), _content(disk, name)) for name in disk.list()]
-        )
+        """Names, contents, and what open files show are the same."""
+        self._both(lambda disk: [(name, _content(disk, name)) for name in disk.list()])
         self._both(lambda disk: [disk.exists(name) for name in ("a", "b", "c")])
+        for file in self.opened:
+            self._alike(file, lambda f: (f.size(), f.read(), f.read(1, 2)))
 
     def teardown(self) -> None:
-        """Close everything, and compare once more."""
-        self.look()
-        for thing in self.opened:
+        """Close everything."""
+        for thing in self.held:
             thing.release() if hasattr(thing, "release") else thing.close()
 
     def _both(self, act: Callable[[Disk], Any]) -> Pair:
         pair = self._alike(Pair(self.subject, self.model), act)
-        self.opened += [thing for thing in (pair.subject, pair.model) if _is_open(thing)]
+        self.held += [thing for thing in (pair.subject, pair.model) if _is_open(thing)]
         return pair
 
     def _alike(self, pair: Pair, act: Callable[[Any], Any]) -> Pair:
-        if isinstance(pair.subject, Exception):
-            return pair  # it was never opened
         done = Pair(_outcome(act, pair.subject), _outcome(act, pair.model))
         assert _shown(done.subject) == _shown(done.model), f"{done.subject!r}, {done.model!r}"
         return done

@@ -95,11 +95,6 @@ class Beliefs(Generic[S, M]):
             )
         self._possible[None] = after
 
-    def handled(self, msg: M) -> None:
-        """A message was handled, but nobody saw what it was answered by."""
-        part = self._model.part(msg)
-        self._possible[part] = _distinct(self._model.expect(s, msg)[1] for s in self.of(part))
-
     def observe_or_nothing(self, msg: M, outcome: history.Outcome, restarts: int = 0) -> None:
         """As ``observe``, of a message that the actor may also have turned away without doing anything.
 

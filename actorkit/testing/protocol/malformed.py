@@ -13,7 +13,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-import actorkit as ak
 from actorkit.kernel.message import shortened
 from actorkit.testing.protocol import history
 from actorkit.testing.protocol.hints import fields_of
@@ -28,8 +27,8 @@ from actorkit.testing.protocol.machine import (
     rule_names,
     test_case,
 )
-from actorkit.testing.protocol.model import Model, ProtocolViolated, asks, streams
-from actorkit.testing.protocol.world import TIMEOUT, Subject, check_subject
+from actorkit.testing.protocol.model import Model, ProtocolViolated, asks
+from actorkit.testing.protocol.world import Subject, ask, check_subject
 
 
 class MalformedMachine(ProtocolMachine):
@@ -51,9 +50,10 @@ class MalformedMachine(ProtocolMachine):
             super().guarded(act)
         except ProtocolViolated as error:
             if self._accepted:
+                taken = ", ".join(map(shortened, self._accepted[-3:]))
                 error.add_note(
-                    f"Malformed messages were taken before: {', '.join(map(shortened, self._accepted[-3:]))}. A validator "
-                    "on the field turns them away: attrs.field(validator=attrs.validators.instance_of(int))"
+                    f"Malformed messages were taken before: {taken}. Validators on the fields keep such messages from "
+                    "being made: instance_of for wrong types, ge or le for NaN"
                 )
             raise
 
@@ -106,7 +106,7 @@ class MalformedMachine(ProtocolMachine):
         ref, stepper = self.world.ref, self.world.stepper
         outcome: history.Outcome = history.Unknown("it was told")
         if asked:
-            outcome = stepper.run(_asked, ref, msg)
+            outcome = stepper.run(ask, ref, msg)
         else:
             ref.tell(msg)
         self.world.rest(told=True)
@@ -114,16 +114,6 @@ class MalformedMachine(ProtocolMachine):
         if asked and isinstance(outcome, history.Unknown) and not crashes:
             raise ProtocolViolated(f"{shortened(msg)} was not answered: {outcome.why}")
         return outcome, crashes
-
-
-async def _asked(ref: ak.Ref[Any], msg: Any) -> history.Outcome:
-    try:
-        if streams(type(msg)):
-            async with ref.stream(msg, timeout=TIMEOUT) as items:
-                return history.Ok(tuple([item async for item in items]))
-        return history.Ok(await ref.ask(msg, timeout=TIMEOUT))
-    except ak.AskError as error:
-        return history.outcome_of(error)
 
 
 def malformed_machine(

@@ -66,18 +66,23 @@ async def begun(system: ak.System, subject: Subject[M], *, supervised: bool) -> 
     return (await system.start(tree, name=_SUPERVISOR)).child(child)
 
 
-async def perform(ref: ak.Ref[Any], msg: Any, timeout: float = TIMEOUT) -> history.Outcome:
+async def perform(ref: ak.Ref[Any], msg: Any) -> history.Outcome:
     """Ask, stream or tell, as the class of the message says, and return what became of it."""
-    try:
-        if asks(type(msg)):
-            return history.Ok(await ref.ask(msg, timeout=timeout))
-        if streams(type(msg)):
-            async with ref.stream(msg, timeout=timeout) as items:
-                return history.Ok(tuple([item async for item in items]))
-    except ak.AskError as error:
-        return history.outcome_of(error)
+    if asks(type(msg)) or streams(type(msg)):
+        return await ask(ref, msg)
     ref.tell(msg)
     return history.Ok(None)
+
+
+async def ask(ref: ak.Ref[Any], msg: Any) -> history.Outcome:
+    """Ask, whatever it is, and return what became of it; all items of a stream are one reply."""
+    try:
+        if streams(type(msg)):
+            async with ref.stream(msg, timeout=TIMEOUT) as items:
+                return history.Ok(tuple([item async for item in items]))
+        return history.Ok(await ref.ask(msg, timeout=TIMEOUT))
+    except ak.AskError as error:
+        return history.outcome_of(error)
 
 
 class World:

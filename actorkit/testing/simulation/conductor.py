@@ -29,6 +29,7 @@ CARRIER = "actorkit carrier"
 CLOCK = "actorkit clock"
 ENGINE = "actorkit engine"
 HELD_BACK = 8  # how many that come later go before one that was passed over
+BY_IDLENESS = -2
 _AHEAD = 1_000_000_000
 HOUSEKEEPING = frozenset({ENGINE, "<init>", "<TrioToken.run_sync_soon task>", "actorkit nemesis"})
 
@@ -40,7 +41,8 @@ class Turn:
     Attributes:
         label: who went on.
         options: who could have.
-        roused_in: the index of the turn in which the chosen one became able to go on; -1 if before the first.
+        roused_in: the index of the turn in which the chosen one became able to go on; -1 if before the first, ``BY_IDLENESS``
+            if that nobody else could go on any more was what roused it, so that all earlier turns came first.
         events: how many events the trace had before.
     """
 
@@ -62,6 +64,7 @@ class Conductor:
         max_steps: turns after which the run counts as endless.
         trace: where to note what was chosen out of order.
         keep_turns: keep a record of every turn, those without a choice included.
+        idles: counts the moments at which nobody could go on.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Conductor:
         max_steps: int = 20_000,
         trace: Trace | None = None,
         keep_turns: bool = False,
+        idles: Callable[[], int] = lambda: 0,
     ) -> None:
         self.strategy = strategy
         self.step = 0
@@ -93,6 +97,8 @@ class Conductor:
         self._faulted = -1
         self._calm_from: int | None = None
         self._rushed = False
+        self._idles = idles
+        self._idles_seen = 0
 
     # What others tell it ------------------------------------------------------------------------------------------
 
@@ -114,10 +120,11 @@ class Conductor:
         self._forced = task
 
     def calm(self) -> None:
-        """From now on: first in, first out, and no faults."""
+        """From now on: first in, first out, and no faults; but who keeps turns wants all of them."""
         if self._calm_from is None:
             self._calm_from = self.step
-            self.strategy = Fifo()
+            if not self._keep:
+                self.strategy = Fifo()
 
     def rush(self) -> None:
         """Let whoever the clock rouses next go before all that wait."""
@@ -254,11 +261,14 @@ class Conductor:
     def _greet(self, tasks: Any) -> None:
         """Give those that were not able to go on before a place in the line."""
         arrived = self._arrived
+        idles = self._idles()
+        roused_in = self.step - 1 if idles == self._idles_seen else BY_IDLENESS
+        self._idles_seen = idles
         fresh = [task for task in tasks if task not in arrived]
         for task in by_age(fresh) if len(fresh) > 1 else fresh:
             self._arrivals += 1
             place = self._arrivals - (_AHEAD if self._rushed else 0)
-            arrived[task] = (place, self.step - 1)
+            arrived[task] = (place, roused_in)
         self._rushed = False
 
     def _label(self, task: Task, pinned: dict[Task, Cell]) -> str:

@@ -31,8 +31,9 @@ class Transition:
         process: the option that was run.
         enabled: the options there were, this one among them.
         writes: the shared things it touched, by names of your choice: ``mail:/bank`` for a mailbox it sent to, ``world`` for
-            names and starts. A step touches its own process, too; one that changes what *another* process's next step does
-            (a kill, mail that overtakes) must name that process here.
+            names and starts. A step touches its own process, too. One that changes what *another* process's next step does,
+            or takes it away (a kill, mail that overtakes), must name that process here, and all that could have made it able
+            to go on: its mailbox, what a start touches.
         causes: indices of the earlier steps without which it could not have happened: the sends of what it handled, what
             made it able to go on.
     """

@@ -64,7 +64,9 @@ def deviations(outcome: Outcome) -> list[str]:
         if isinstance(event, FaultApplied):
             found.append(f"step {event.step}: {event.what}")
         elif isinstance(event, Reordered):
-            found.append(f"step {event.step}: {event.instead_of} is held back, {event.ran} goes first")
+            found.append(
+                f"step {event.step}: {event.instead_of} is held back, {event.ran} goes first"
+            )
     return found
 
 

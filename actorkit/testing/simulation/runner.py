@@ -12,8 +12,8 @@ import trio
 
 from actorkit.testing.checks import check_conserved, check_nothing_left
 from actorkit.testing.clock import VirtualClock
-from actorkit.testing.seams import simulated_seams
 from actorkit.testing.recording import RecordedRuntime
+from actorkit.testing.seams import simulated_seams
 from actorkit.testing.simulation.conductor import Conductor, Turn
 from actorkit.testing.simulation.plan import Delay, FaultAt, Plan
 from actorkit.testing.simulation.sim import Sim
@@ -101,7 +101,11 @@ class Simulation:
     ) -> Outcome:
         trace = Trace() if record else None
         conductor = Conductor(
-            strategy, max_steps=self.max_steps, trace=trace, keep_turns=keep_turns
+            strategy,
+            max_steps=self.max_steps,
+            trace=trace,
+            keep_turns=keep_turns,
+            idles=lambda: clock.idles,
         )
         struck: list[FaultAt] = []
         sim = Sim(clock, trace, lambda: conductor.step)

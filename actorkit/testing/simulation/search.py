@@ -10,6 +10,7 @@ from itertools import islice
 
 import attrs
 
+from actorkit.testing.simulation.conductor import BY_IDLENESS
 from actorkit.testing.simulation.exhaustive import Diverged, Exploration, Transition, explore
 from actorkit.testing.simulation.plan import Plan
 from actorkit.testing.simulation.report import Found, check_same
@@ -193,7 +194,7 @@ def transitions(outcome: Outcome) -> list[Transition]:
     sent_in: dict[int, int] = {}
     found: list[Transition] = []
     for index, (turn, end) in enumerate(zip(outcome.turns, ends, strict=True)):
-        causes = {turn.roused_in} if turn.roused_in >= 0 else set()
+        causes = set(range(index)) if turn.roused_in == BY_IDLENESS else {turn.roused_in}
         writes = {"world"} if turn.label.startswith("clock") else set[str]()
         for event in events[turn.events : end]:
             if isinstance(event, Sent):
@@ -205,7 +206,7 @@ def transitions(outcome: Outcome) -> list[Transition]:
                 writes |= {"world", event.actor}
             elif isinstance(event, Lost):
                 writes.add("world")
-        earlier = tuple(sorted(cause for cause in causes if cause < index))
+        earlier = tuple(sorted(cause for cause in causes if 0 <= cause < index))
         found.append(Transition(turn.label, turn.options, frozenset(writes), earlier))
     return found
 

@@ -20,8 +20,10 @@ OUTCOME = re.compile(r"^(PASSED|FAILED|ERROR|SKIPPED)\s+\S+::Test(\w+)::test_(\w
 def outcomes(module: str) -> dict[tuple[str, str], set[str]]:
     """What became of every test of every broken thing: (its name, the test's name) to outcomes."""
     path = Path(__file__).parent / f"{module}.py"
+    # Others may not set trio_mode.
+    options = ["-q", "-rA", "--tb=no", "-p", "no:cacheprovider", "-o", "trio_mode=false"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", str(path)],
+        [sys.executable, "-m", "pytest", *options, str(path)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -70,3 +72,15 @@ def test_what_is_sound_passes(module: str, name: str) -> None:
     laws = [law for thing, law in outcomes(module) if thing == name]
     assert len(laws) > 6
     assert failures(module, name) == []
+
+
+def test_the_kits_need_no_hypothesis() -> None:
+    """Importing every kit, and both parts in memory, leaves trio's scheduler as it was."""
+    program = (
+        "import sys\n"
+        "import actorkit.testing.conformance.disk, actorkit.testing.conformance.disk_faults\n"
+        "import actorkit.testing.conformance.transport, actorkit.testing.crash\n"
+        "import actorkit.testing.network\n"
+        "sys.exit('hypothesis' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

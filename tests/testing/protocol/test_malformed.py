@@ -130,7 +130,7 @@ def test_a_state_that_is_no_number_any_more_is_found() -> None:
     program = program_of(error)
     assert len(program) <= 4
     assert any("malformed_" in line for line in program)
-    assert "A validator on the field turns them away" in "\n".join(error.__notes__)
+    assert "instance_of for wrong types, ge or le for NaN" in "\n".join(error.__notes__)
 
 
 class Swallowing(CarefulTank):

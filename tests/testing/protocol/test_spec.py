@@ -341,6 +341,28 @@ def test_a_message_is_legal_if_every_possible_state_allows_it() -> None:
     assert beliefs.legal(Withdraw(1))
 
 
+def test_what_may_be_turned_away_leaves_the_state_as_it_was() -> None:
+    """An unusual message may be refused although the model takes it; an answer must still be the model's."""
+    beliefs = believing(AccountSpec(), (Deposit(5), OK(5), 0))
+    beliefs.observe_or_nothing(Deposit(3), REFUSED)
+    assert beliefs.of() == (5,)
+    beliefs.observe_or_nothing(Deposit(3), OK(8))
+    assert beliefs.of() == (8,)
+    with pytest.raises(ProtocolViolated, match=r"expected the reply 11, got the reply 0"):
+        beliefs.observe_or_nothing(Deposit(3), OK(0))
+
+
+def test_a_model_may_have_no_answer() -> None:
+    """What nobody should send may be too much for the model itself."""
+
+    class Strict(AccountSpec):
+        def balance(self, balance: int, _: Balance) -> Step[int, int]:
+            return 100 // balance, balance
+
+    assert believing(Strict(), (Deposit(5), OK(5), 0)).describes(Balance())
+    assert not believing(Strict()).describes(Balance())
+
+
 def test_too_much_that_is_unknown_is_told() -> None:
     """Each unknown deposit may double the states; after a few hundred nothing can be judged."""
     beliefs: Beliefs[Any, Any] = Beliefs(AccountSpec())

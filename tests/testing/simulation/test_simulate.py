@@ -419,7 +419,7 @@ def test_wrong_use_is_told_at_the_door() -> None:
 
 # The same everywhere ---------------------------------------------------------------------------------------------
 
-GOLDEN = "57efda9875936cfe"
+GOLDEN = "ee62cf8380e881b8"
 PRINT_DIGESTS = """
 from hashlib import sha256
 from tests.testing.simulation.test_simulate import digests
@@ -462,6 +462,7 @@ def test_one_seed_gives_one_trace_whatever_the_hash_seed_and_the_python(hash_see
     """60 faulty runs are the same, step by step, under any PYTHONHASHSEED and on every version of Python."""
     done = subprocess.run(
         [sys.executable, "-c", PRINT_DIGESTS],
+        check=False,
         env={"PYTHONHASHSEED": hash_seed, "PATH": ""},
         cwd=Path(__file__).parents[3],
         capture_output=True,

@@ -149,7 +149,7 @@ class World:
         match action:
             case Tell(to, value, first):
                 self._send(Mail(value, process, len(self.done), asked=False), to, first=first)
-                return {f"mail:{to}", to} if first else {f"mail:{to}"}
+                return everything_of(to) if first else {f"mail:{to}"}
             case Ask(to, value):
                 if process in self.actors:
                     return set()
@@ -166,7 +166,7 @@ class World:
                 return {f"life:{who}"}
             case Kill(who):
                 self.dead.add(who)
-                return {who, f"mail:{who}"}
+                return everything_of(who)
 
     def _send(self, mail: Mail, to: str, *, first: bool = False) -> None:
         if to in self.dead:
@@ -187,6 +187,11 @@ class World:
         if name in self.actors:
             return bool(self.mail[name])
         return self.position[name] < len(self.scripts[name])
+
+
+def everything_of(process: str) -> set[str]:
+    """What a step touches that changes the next step of another, or takes it away: whatever could enable that, too."""
+    return {process, f"mail:{process}", f"life:{process}"}
 
 
 def every_schedule(
