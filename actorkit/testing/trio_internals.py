@@ -49,7 +49,7 @@ class _Source:
 @contextmanager
 def choosing(chooser: Chooser) -> Iterator[None]:
     """Let ``chooser`` decide which task runs next, in every trio run of this thread, until the block ends."""
-    names = vars(_run)
+    names = _run.__dict__
     before = {name: names[name] for name in _CHOICE}
     names.update(zip(_CHOICE, (_Source(chooser), True), strict=True))
     try:

@@ -231,7 +231,7 @@ def _settings(examples: int) -> hypothesis.settings:
         deadline=None,
         database=None,
         derandomize=True,
-        suppress_health_check=list(hypothesis.HealthCheck),
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
 
 

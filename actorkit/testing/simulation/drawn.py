@@ -73,7 +73,7 @@ class DrawnRuns:
     ) -> None:
         self._simulation_for = simulation_for
         self._search = search
-        self._name = strategy
+        self._name: Name = strategy
         self._data = data
         self._horizon = UNKNOWN_REACH[0]
         self._bad: tuple[Outcome, Values, int] | None = None
@@ -147,7 +147,12 @@ def _settings(examples: int) -> hypothesis.settings:
         deadline=None,
         print_blob=False,
         report_multiple_bugs=False,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.large_base_example,
+            HealthCheck.filter_too_much,
+        ],
         phases=(Phase.reuse, Phase.generate, Phase.shrink),
         verbosity=hypothesis.Verbosity.quiet,
     )
