@@ -3,12 +3,15 @@
 How this package is laid out, from the ground up:
 
     errors.py      every exception, the tree drawn in its docstring
+    seams/         where a node touches the world: time, chance, threads, network, disk
     kernel/        what an actor is; start reading at kernel/actor.py, then cell.py and dispatcher.py
     supervision/   who restarts whom; the decisions are in plan.py
     observe/       turns the kernel's events into views for people
+    testing/       tests of actors: a kit, a simulator, protocols described once
     demo/, cli/    the command line and the main job it shows
 
-Everything public is exported here, once. ``import actorkit as ak`` is the usual form.
+Everything public is exported here, once, but for ``actorkit.testing`` and ``actorkit.seams``, which are public modules of
+their own. ``import actorkit as ak`` is the usual form.
 """
 
 from __future__ import annotations

@@ -133,6 +133,12 @@ def live(cell: Cell) -> Generator[Any, Any, None]:  # noqa: C901, PLR0912, PLR09
                         yield MORE
             except Refused as refusal:
                 refused(cell, item, refusal)
+            if seq >= last:  # as above: a refusal is a turn like any other
+                cell.handled = seq
+                last = seq + cell.batch
+                if cell.crowded:
+                    cell.relieve()
+                yield MORE
     except Leave:
         reason = cell.leave or NORMAL
     except Stop as stop:

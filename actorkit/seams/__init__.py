@@ -3,6 +3,8 @@
 Each is a small protocol with the real part beside it. They are chosen when a system is opened, never patched, and nothing
 else in the package reads a clock, rolls dice, starts a thread, or opens a socket or a file. That is what lets a simulation
 run the very code that runs in production (the lesson of FoundationDB and TigerBeetle).
+
+This module is public: ``from actorkit.seams import Seams, Clock``. Most programs never need it.
 """
 
 from __future__ import annotations
@@ -12,10 +14,30 @@ from collections.abc import Callable
 import attrs
 
 from actorkit.seams.clock import Clock, SystemClock
-from actorkit.seams.disk import Disk, OsDisk
+from actorkit.seams.disk import Disk, File, Lock, LockHeld, OsDisk, Poisoned
 from actorkit.seams.entropy import Entropy, SystemEntropy
 from actorkit.seams.offload import Offload, ThreadOffload
-from actorkit.seams.transport import TcpTransport, Transport
+from actorkit.seams.transport import Connection, Listener, TcpTransport, Transport
+
+__all__ = [
+    "Clock",
+    "Connection",
+    "Disk",
+    "Entropy",
+    "File",
+    "Listener",
+    "Lock",
+    "LockHeld",
+    "Offload",
+    "OsDisk",
+    "Poisoned",
+    "Seams",
+    "SystemClock",
+    "SystemEntropy",
+    "TcpTransport",
+    "ThreadOffload",
+    "Transport",
+]
 
 
 @attrs.frozen

@@ -294,6 +294,10 @@ class Probe(Generic[M]):
     def _check_takes(self, kind: type) -> None:
         """Refuse to wait for what can never come."""
         __tracebackhide__ = True
+        if not isinstance(kind, type):
+            raise TypeError(
+                f"{self!r} waits for a class of messages, got {kind!r}; for equal messages: expect_all_of()"
+            )
         if not any(issubclass(kind, c) or issubclass(c, kind) for c in self._vocabulary):
             raise TypeError(f"{self!r}: it can never get {kind.__qualname__}")
 

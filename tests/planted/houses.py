@@ -60,7 +60,7 @@ class Forgetful(RecordedRuntime):
         super().bury(cell, reason)
 
 
-@planted(shows="messages were sent, but", budget=100, faults=[kill_actor()], kernel=Forgetful)
+@planted(shows="messages were sent, but", budget=50, faults=[kill_actor()], kernel=Forgetful)
 async def mail_that_vanishes(sim: Sim, wrong: bool) -> None:
     """The kernel throws away what waits in a dead actor's mailbox: it is neither handed on nor a dead letter."""
     tree, spec = _supervised([], max_restarts=50)
@@ -93,7 +93,7 @@ class Disorderly(RecordedRuntime):
         return seats[segment]
 
 
-@planted(shows="out of order", budget=100, faults=[kill_actor()], kernel=Disorderly)
+@planted(shows="out of order", budget=50, faults=[kill_actor()], kernel=Disorderly)
 async def order_across_a_restart(sim: Sim, wrong: bool) -> None:
     """The kernel keeps mail over a restart, but hands it to the next incarnation in another order."""
     heard: list[int] = []
@@ -146,7 +146,7 @@ class Mourner(ak.Actor[Watch]):
         self.heard += 1
 
 
-@planted(shows="not one Down for each watch", budget=100, faults=[kill_actor()], kernel=Gossiping)
+@planted(shows="not one Down for each watch", budget=50, faults=[kill_actor()], kernel=Gossiping)
 async def down_delivered_twice(sim: Sim, wrong: bool) -> None:
     """The kernel announces a death by force twice to those who watch."""
     tree, spec = _supervised([], max_restarts=50)
@@ -216,7 +216,7 @@ class Alarm(ak.Actor[Ring | Calm]):
         self.calmed = True
 
 
-@planted(shows="rang after it was calmed", budget=300, faults=[early_timer()], kernel=Unstoppable)
+@planted(shows="rang after it was calmed", budget=120, faults=[early_timer()], kernel=Unstoppable)
 async def cancelled_timer_fires(sim: Sim, wrong: bool) -> None:
     """The kernel delivers a timer's message that waited in the mailbox when the timer was cancelled."""
     alarm = await sim.spawn(Alarm)
@@ -238,12 +238,12 @@ class Severe(Supervisor):
         self.plan = attrs.evolve(self.plan, restarts=(*self.plan.restarts, *again))
 
 
-@planted(shows="gave up after", budget=100, faults=[kill_actor("*/listener")])
+@planted(shows="gave up after", budget=50, faults=[kill_actor("*/listener")])
 async def supervisor_that_counts_twice(sim: Sim, wrong: bool) -> None:
     """The supervisor counts each restart twice, and gives up when only half of them are used up."""
     deaths: list[object] = []
     sim.system.events.subscribe(deaths.append, ak.ChildTerminated)
-    tree, spec = _supervised([], max_restarts=3)
+    tree, spec = _supervised([], max_restarts=2)
     supervisor = await sim.start(attrs.evolve(tree, cls=Severe) if wrong else tree)
     for _ in range(4):
         try:
@@ -251,4 +251,4 @@ async def supervisor_that_counts_twice(sim: Sim, wrong: bool) -> None:
         except ak.ActorDied:
             continue
     await sim.heal_and_settle()
-    assert supervisor.ref.alive or len(deaths) > 3, f"gave up after {len(deaths)} deaths"
+    assert supervisor.ref.alive or len(deaths) > 2, f"gave up after {len(deaths)} deaths"

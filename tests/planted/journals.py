@@ -219,7 +219,7 @@ class Hasty(Journal):
         await super().write(body, reply)
 
 
-@planted(shows=LOST, budget=300, faults=[PowerCut()])
+@planted(shows=LOST, budget=50, faults=[PowerCut()])
 async def acknowledged_before_the_write(sim: Sim, wrong: bool) -> None:
     """The journal says that it is done before it is, and the power goes in between."""
     await keeps_its_word(sim, Hasty if wrong else Journal)
@@ -230,7 +230,7 @@ class Gullible(Journal):
         return magic == MAGIC
 
 
-@planted(shows=INVENTED, budget=300, faults=[PowerCut()])
+@planted(shows=INVENTED, budget=120, faults=[PowerCut()])
 async def torn_tail_accepted(sim: Sim, wrong: bool) -> None:
     """The power goes in the midst of a write, and recovery takes the half record for a whole one."""
     await keeps_its_word(sim, Gullible if wrong else Journal)
@@ -252,7 +252,7 @@ class Trusting(Journal):
         self.machine.disk.sync_dir()
 
 
-@planted(shows=LOST, budget=3000, faults=[PowerCut(), Kill9()])
+@planted(shows=LOST, budget=1500, faults=[PowerCut(), Kill9()])
 async def recovered_from_the_cache(sim: Sim, wrong: bool) -> None:
     """After a crash the journal serves what it found in the disk's cache without syncing it, and then the power goes."""
     await keeps_its_word(sim, Trusting if wrong else Journal)
@@ -263,7 +263,7 @@ class Nameless(Journal):
         self.file.sync()
 
 
-@planted(shows=LOST, budget=300, faults=[PowerCut()])
+@planted(shows=LOST, budget=100, faults=[PowerCut()])
 async def name_not_synced(sim: Sim, wrong: bool) -> None:
     """The file is synced and its entry in the directory is not, so a power cut takes the whole file."""
     await keeps_its_word(sim, Nameless if wrong else Journal)
@@ -277,7 +277,7 @@ class Careless(Journal):
             raise NotWritten(str(error)) from error
 
 
-@planted(shows=LOST, budget=300, faults=[DiskFull()])
+@planted(shows=LOST, budget=60, faults=[DiskFull()])
 async def short_write_left_behind(sim: Sim, wrong: bool) -> None:
     """A write fails half-way for want of room; what is written later stands behind the half record and is never found."""
     await keeps_its_word(sim, Careless if wrong else Journal)
@@ -288,7 +288,15 @@ class Unfenced(Journal):
         """Trust that there is no other."""
 
 
-@planted(shows="found twice", budget=300, faults=[kill_actor()])
+@planted(shows="found twice", budget=60, faults=[kill_actor()])
 async def write_of_the_dead(sim: Sim, wrong: bool) -> None:
     """A killed journal's write is still under way; it lands after the next incarnation has taken over."""
-    await keeps_its_word(sim, Unfenced if wrong else Journal, delay=2.0)
+
+    async def client() -> None:
+        await keeps_its_word(sim, Unfenced if wrong else Journal, delay=2.0)
+
+    async def passer_by() -> None:
+        for _ in range(12):  # so that there are moments in the midst of a write
+            await trio.sleep(0.5)
+
+    await sim.together(client, passer_by)

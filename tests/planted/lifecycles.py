@@ -58,7 +58,7 @@ class Presence(ak.Actor[Join | Census]):
         return self.left
 
 
-@planted(shows="one death, two departures", budget=300, faults=[early_timer()])
+@planted(shows="one death, two departures", budget=50, faults=[early_timer()])
 async def double_down(sim: Sim, wrong: bool) -> None:
     """A member that joins again, since it had no answer in time, is watched twice and mourned twice."""
     presence = await sim.spawn(Presence, wrong=wrong)
@@ -120,7 +120,7 @@ class Subscriber(ak.Actor[Work]):
         return msg.job
 
 
-@planted(shows="an entry for somebody who is dead", budget=100, faults=[kill_actor()])
+@planted(shows="an entry for somebody who is dead", budget=50, faults=[kill_actor()])
 async def leaked_subscribers(sim: Sim, wrong: bool) -> None:
     """Every restart of a subscriber leaves an entry behind that nobody takes away, so memory grows with each crash."""
     hub = await sim.spawn(Hub, wrong=wrong)
@@ -235,7 +235,7 @@ class Holder(ak.Actor[Work]):
         return msg.job
 
 
-@planted(shows="nothing can go on", budget=200, faults=[kill_actor("/Holder-*")])
+@planted(shows="nothing can go on", budget=80, faults=[kill_actor("/Holder-*")])
 async def lock_of_the_dead(sim: Sim, wrong: bool) -> None:
     """Whoever holds the lock dies, and everybody else waits for ever."""
     lock = await sim.spawn(Lock, wrong=wrong)
@@ -298,7 +298,7 @@ class Pool(ak.Actor[Job | Done | Census]):
         return len(self.done)
 
 
-@planted(shows="a job was never done", budget=100, faults=[kill_actor("*/Worker-*")])
+@planted(shows="a job was never done", budget=50, faults=[kill_actor("*/Worker-*")])
 async def job_of_the_dead(sim: Sim, wrong: bool) -> None:
     """A worker dies over its job, and nobody does the job again."""
     pool = await sim.spawn(Pool, wrong=wrong)
@@ -346,7 +346,7 @@ class Shop(ak.Actor[Work]):
         return await self.bank.ask(Charge(f"order {msg.job}", 10))
 
 
-@planted(shows="charged twice", budget=200, faults=[kill_actor()])
+@planted(shows="charged twice", budget=50, faults=[kill_actor()])
 async def retry_that_repeats(sim: Sim, wrong: bool) -> None:
     """The shop dies after it has charged and before it has said so; asked again, it charges again."""
     bank = await sim.spawn(Bank, wrong=wrong)
@@ -388,7 +388,7 @@ def _count(branches: Iterable[ak.Branch], actor: type) -> int:
     )
 
 
-@planted(shows="more than one helper", budget=100, faults=[kill_actor("*/leader")])
+@planted(shows="more than one helper", budget=50, faults=[kill_actor("*/leader")])
 async def orphan(sim: Sim, wrong: bool) -> None:
     """A helper that is not linked outlives the actor that started it, and each restart starts another."""
     spec = ak.Child("leader", ak.props(Leader, wrong=wrong))

@@ -112,7 +112,7 @@ class Relay(ak.Actor[Echo | Answer]):
         self.askers.pop(asker).send(msg.value)
 
 
-@planted(shows="an answer to somebody else", budget=100)
+@planted(shows="an answer to somebody else", budget=60)
 async def reply_to_the_wrong_asker(sim: Sim, wrong: bool) -> None:
     """A deferred reply goes to whoever has waited longest, whatever the question was."""
     relay = await sim.spawn(Relay, wrong=wrong)
@@ -210,7 +210,7 @@ class Cache(ak.Actor[Get | Changed | Fetched | Refresh]):
         return self.value
 
 
-@planted(shows="a value from before the change", budget=500)
+@planted(shows="a value from before the change", budget=400)
 async def stale_cache(sim: Sim, wrong: bool) -> None:
     """A value that was fetched before a change is stored after the news of the change, and stays for ever."""
     source = await sim.spawn(Register, 1)
@@ -280,7 +280,7 @@ class Clerk(ak.Actor[Forward]):
         self.ledger.tell(Opened(msg.name))
 
 
-@planted(shows="a write is forgotten", budget=300)
+@planted(shows="a write is forgotten", budget=200)
 async def order_across_senders(sim: Sim, wrong: bool) -> None:
     """What two senders send is taken to arrive in the order in which it was sent."""
     ledger = await sim.spawn(Ledger, wrong=wrong)

@@ -29,7 +29,7 @@ _SEARCHES = [
 ]
 
 H = TypeVar("H")
-Body = Callable[[Sim], Awaitable[None]]
+Body = Callable[..., Awaitable[None]]
 
 
 def law(
@@ -50,9 +50,9 @@ def law(
 
     def decorate(body: Body) -> Callable[..., None]:
         @functools.wraps(body)
-        async def whole(sim: Sim) -> None:
+        async def whole(sim: Sim, **data: Any) -> None:
             ZOMBIES.clear()  # a run that failed may have left some
-            await body(sim)
+            await body(sim, **data)
             await end(sim)
 
         def hold(strategy: Any, examples: int, seed: int | None) -> None:

@@ -185,3 +185,69 @@ async def test_one_message_at_a_time(sim: Sim) -> None:
             sim.sometimes("a client is let down")
 
     await sim.each(3, client)
+
+
+@ak.message
+class Say(ak.Request[int]):
+    way: str
+
+
+class No(ak.Refused):
+    pass
+
+
+class Curt(ak.Actor[Say]):
+    """Answers, refuses, or puts off, without ever waiting."""
+
+    mailbox = ak.Mailbox(capacity=3)
+
+    def __init__(self, turns: list[str]) -> None:
+        self.turns = turns
+
+    @ak.on(Say)
+    def say(self, msg: Say, reply: ak.Reply[int]) -> None:
+        self.turns.append(msg.way)
+        if msg.way == "refuse":
+            raise No("never")
+        reply.send(1)
+
+
+class Plain(ak.Actor[Say]):
+    """So, with a handler that answers at once."""
+
+    def __init__(self, turns: list[str]) -> None:
+        self.turns = turns
+
+    @ak.on(Say)
+    def say(self, msg: Say) -> int:
+        self.turns.append(msg.way)
+        if msg.way == "refuse":
+            raise No("never")
+        return 1
+
+
+@law(faults=[kill_actor("/*")], sometimes=["refused"])
+async def test_each_message_is_a_turn(sim: Sim) -> None:
+    """Others may go on after every message, whether it was answered, refused, told or let in at the door."""
+    turns: list[str] = []
+    seen = [0]
+    refs = [await sim.spawn(ak.props(kind, turns)) for kind in (Curt, Plain)]
+
+    def one_more() -> bool:
+        before, seen[0] = seen[0], len(turns)
+        return len(turns) - before <= 1
+
+    sim.always(one_more, "one message a turn")
+
+    async def client(i: int) -> None:
+        for way in ("refuse", "answer", "refuse"):
+            refs[i % 2].tell(Say(way))
+            try:
+                await refs[i % 2].send(Say("refuse"))
+                await refs[i % 2].ask(Say(way))
+            except No:
+                sim.sometimes("refused")
+            except ak.AskError:
+                sim.note("no room, or killed")
+
+    await sim.each(4, client)

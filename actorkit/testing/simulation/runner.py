@@ -196,10 +196,12 @@ def _strike(faults: Sequence[Fault], sim: Sim, order: FaultAt, struck: list[Faul
     try:
         done = faults[order.fault % len(faults)].strike(sim, order.arg)
     except Exception as error:  # noqa: BLE001 - a fault of the test's own may be faulty
+        struck.append(order)  # without it the plan would not fail again
+        sim.struck(f"a fault raised {type(error).__name__}")
         sim.fail(error)
         return
+    struck.append(order)  # even if there was nobody to strike: the attempt was a turn of its own
     if done is not None:
-        struck.append(order)
         sim.struck(done)
 
 
@@ -212,8 +214,16 @@ def leaf(error: BaseException) -> BaseException:
 
 
 def _keep_interrupt(error: BaseException) -> None:
-    if isinstance(leaf(error), (KeyboardInterrupt, SystemExit)):
-        raise error
+    """Raise Ctrl-C on its own, out of the groups around it, so that whoever runs the test knows it and stops."""
+    interrupt = _interrupt_in(error)
+    if interrupt is not None:
+        raise interrupt
+
+
+def _interrupt_in(error: BaseException) -> BaseException | None:
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(_interrupt_in, error.exceptions)), None)
+    return error if isinstance(error, (KeyboardInterrupt, SystemExit)) else None
 
 
 def prepared() -> None:

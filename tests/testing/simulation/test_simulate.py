@@ -6,6 +6,7 @@ import random
 import socket
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,9 @@ from actorkit.testing import (
     simulate,
 )
 from actorkit.testing.simulation.plan import Plan
+from actorkit.testing.simulation.runner import Outcome, Simulation
 from actorkit.testing.simulation.simulate import StrategyName
+from actorkit.testing.simulation.strategies import Planned, strategies
 from actorkit.testing.trace import FaultApplied, Handled, Sent
 from tests.testing.simulation.actors import Add, Counter, Read, SlowAdd, Write
 
@@ -419,7 +422,7 @@ def test_wrong_use_is_told_at_the_door() -> None:
 
 # The same everywhere ---------------------------------------------------------------------------------------------
 
-GOLDEN = "ee62cf8380e881b8"
+GOLDEN = "7e92420ee72cd21b"
 PRINT_DIGESTS = """
 from hashlib import sha256
 from tests.testing.simulation.test_simulate import digests
@@ -427,34 +430,48 @@ print(sha256(repr(digests()).encode()).hexdigest()[:16])
 """
 
 
-def digests() -> list[str]:
-    """What 60 runs under drawn schedules and faults did."""
-    from actorkit.testing.simulation.runner import Outcome, Simulation
-    from actorkit.testing.simulation.strategies import strategies
+async def storm(sim: Sim) -> None:
+    """Clients of a counter that may die and be slow."""
+    tree = ak.supervise(COUNTER, max_restarts=100)
+    counter = (await sim.start(tree)).child(COUNTER)
 
-    async def storm(sim: Sim) -> None:
-        tree = ak.supervise(COUNTER, max_restarts=100)
-        counter = (await sim.start(tree)).child(COUNTER)
+    async def client(i: int) -> None:
+        for _ in range(3):
+            try:
+                await counter.ask(SlowAdd(), timeout=1 + i)
+            except ak.AskError as error:
+                sim.note(type(error).__name__)
 
-        async def client(i: int) -> None:
-            for _ in range(3):
-                try:
-                    await counter.ask(SlowAdd(), timeout=1 + i)
-                except ak.AskError as error:
-                    sim.note(type(error).__name__)
+    await sim.each(3, client)
 
-        await sim.each(3, client)
 
-    found: list[str] = []
+STORM = Simulation(storm, (kill_actor(), early_timer()), seed=7)
+
+
+def storms(seed: int, count: int) -> list[Outcome]:
+    """What came of so many drawn runs."""
+    found: list[Outcome] = []
 
     def keep(outcome: Outcome) -> bool:
-        found.append(f"{outcome.digest} {outcome.failure!r} {outcome.plan.token()}")
+        found.append(outcome)
         return False
 
-    simulation = Simulation(storm, (kill_actor(), early_timer()), seed=7)
-    drawn = strategies("portfolio", rng=random.Random, seed=7, horizon=40, faults=2)
-    simulation.run_all((next(drawn) for _ in range(60)), keep)
+    drawn = strategies("portfolio", rng=random.Random, seed=seed, horizon=40, faults=2)
+    STORM.run_all(islice(drawn, count), keep)
     return found
+
+
+def digests() -> list[str]:
+    """What 60 runs under drawn schedules and faults did."""
+    return [f"{o.digest} {o.failure!r} {o.plan.token()}" for o in storms(7, 60)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_plan_is_the_whole_run(seed: int) -> None:
+    """Whatever strategy made a run, its plan makes it again: alone or among others, recorded or not."""
+    for outcome in storms(seed, 40):
+        assert STORM.run(Planned(outcome.plan)).digest == outcome.digest
+        assert STORM.run(Planned(outcome.plan), record=True).digest == outcome.digest
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "1", "77"])
