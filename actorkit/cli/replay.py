@@ -6,8 +6,12 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from actorkit.cli.codes import ExitCode
+
+if TYPE_CHECKING:
+    import pytest
 
 _DESCRIPTION = """\
 When a simulated test fails it prints a token: the whole schedule of the failing run, faults included. This runs that schedule
@@ -17,6 +21,17 @@ the code takes another path.
 _EPILOG = """\
 The exit code is 0 if the run no longer fails, 1 if it does, 2 if an argument is wrong. Needs pytest.
 """
+
+# pytest would complain of every module it might have rewritten and finds imported, as actorkit is by now.
+_OPTIONS = (
+    "-q",
+    "--no-header",
+    *("-p", "no:cacheprovider"),
+    *(
+        "-W",
+        "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning",
+    ),
+)
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,12 +63,24 @@ def run(arguments: argparse.Namespace) -> int:
 
     os.environ[REPLAY] = arguments.token
     try:
-        code = pytest.main(["-q", "--no-header", "-p", "no:cacheprovider", arguments.test])
+        code = pytest.main([*_OPTIONS, arguments.test], plugins=[_OnlySimulated()])
     finally:
         del os.environ[REPLAY]
     if code == pytest.ExitCode.OK:
         return ExitCode.GOOD
     return ExitCode.BAD if code == pytest.ExitCode.TESTS_FAILED else ExitCode.MISUSED
+
+
+class _OnlySimulated:
+    """Turns tests away that would take no notice of the token, and pass."""
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Look at what was found."""
+        import pytest  # noqa: PLC0415 - an optional package
+
+        for item in items:
+            if not hasattr(getattr(item, "obj", None), "simulated"):
+                raise pytest.UsageError(f"{item.nodeid} is no simulated test: it has no @simulate")
 
 
 def _token(text: str) -> str:

@@ -32,9 +32,8 @@ def bury(runtime: Runtime, cell: Cell, reason: ExitReason) -> None:
         report = crash_report(cell, reason)
     mourners = runtime.relations.bury(cell)
     linked, watches = mourners.linked, mourners.watches
-    if (
-        cell.waiters is not None
-    ):  # whoever ordered this end is told by the order, and not hurt over a link
+    if cell.waiters is not None:
+        # Whoever ordered this end is told by the order, and not hurt over a link.
         linked = tuple(peer for peer in linked if not ordered_by(cell, peer))
     if not cell.ready:  # whoever started it learns of it from the start, and only from there
         linked = tuple(peer for peer in linked if peer is not cell.parent)

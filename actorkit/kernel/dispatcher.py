@@ -125,7 +125,7 @@ def live(cell: Cell) -> Generator[Any, Any, None]:  # noqa: C901, PLR0912, PLR09
                         yield from attend_or_other(cell, item, cls, seq)
                         if item is ROOM:  # the place behind it is given away: take it now
                             continue
-                    if seq >= last:
+                    if seq >= last and cell.doomed is None:  # the doomed go on to their end
                         cell.handled = seq
                         last = seq + cell.batch
                         if cell.crowded:
@@ -133,7 +133,7 @@ def live(cell: Cell) -> Generator[Any, Any, None]:  # noqa: C901, PLR0912, PLR09
                         yield MORE
             except Refused as refusal:
                 refused(cell, item, refusal)
-            if seq >= last:  # as above: a refusal is a turn like any other
+            if seq >= last and cell.doomed is None:  # as above: a refusal is a turn, too
                 cell.handled = seq
                 last = seq + cell.batch
                 if cell.crowded:

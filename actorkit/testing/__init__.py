@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from actorkit.testing.protocol.deliveries import (
         Gone,
+        Notified,
         Unwatched,
         Watched,
         at_most_once,
@@ -50,7 +51,8 @@ if TYPE_CHECKING:
         matching,
         refuses,
     )
-    from actorkit.testing.protocol.history import History, Operation
+    from actorkit.testing.protocol.history import Failed, History, Ok, Operation, Refused, Unknown
+    from actorkit.testing.protocol.leaves import NoStrategy
     from actorkit.testing.protocol.linearizability import (
         Linearizable,
         NotLinearizable,
@@ -86,8 +88,9 @@ if TYPE_CHECKING:
         Violated,
     )
     from actorkit.testing.simulation.simulate import SimulatedFunction, simulate
-    from actorkit.testing.stepper import Stepper
+    from actorkit.testing.stepper import Livelock, Stepper
     from actorkit.testing.trace import Trace
+    from actorkit.testing.trio_internals import UnsupportedTrio
 
 _HOMES = {
     "chart": (
@@ -134,6 +137,7 @@ _HOMES = {
     ),
     "protocol.deliveries": (
         "Gone",
+        "Notified",
         "Unwatched",
         "Watched",
         "at_most_once",
@@ -150,9 +154,14 @@ _HOMES = {
         "refuses",
     ),
     "protocol.history": (
+        "Failed",
         "History",
+        "Ok",
         "Operation",
+        "Refused",
+        "Unknown",
     ),
+    "protocol.leaves": ("NoStrategy",),
     "protocol.linearizability": (
         "Linearizable",
         "NotLinearizable",
@@ -214,8 +223,12 @@ _HOMES = {
         "SimulatedFunction",
         "simulate",
     ),
-    "stepper": ("Stepper",),
+    "stepper": (
+        "Livelock",
+        "Stepper",
+    ),
     "trace": ("Trace",),
+    "trio_internals": ("UnsupportedTrio",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -230,6 +243,7 @@ __all__ = [
     "Deadlock",
     "Draws",
     "Expectation",
+    "Failed",
     "Fault",
     "Finding",
     "Gone",
@@ -239,12 +253,16 @@ __all__ = [
     "Keep",
     "LeftBehind",
     "Linearizable",
+    "Livelock",
     "MemoryDisk",
     "MemoryNetwork",
     "Misdirected",
     "NeverHappened",
+    "NoStrategy",
     "NotConverged",
     "NotLinearizable",
+    "Notified",
+    "Ok",
     "Operation",
     "Outcome",
     "PlanNoLongerMatches",
@@ -253,6 +271,7 @@ __all__ = [
     "Programs",
     "ProtocolViolated",
     "Reads",
+    "Refused",
     "Restart",
     "Seeks",
     "Sim",
@@ -267,6 +286,8 @@ __all__ = [
     "UncontrolledNondeterminism",
     "Undecided",
     "Unexpected",
+    "Unknown",
+    "UnsupportedTrio",
     "Unwatched",
     "Verdict",
     "Violated",

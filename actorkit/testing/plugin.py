@@ -18,6 +18,7 @@ from collections.abc import (
 from contextlib import asynccontextmanager
 from functools import partial
 from inspect import iscoroutinefunction, signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import outcome
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from actorkit.testing.kit import TestKit
 
 _PRIVATE = "_actorkit"  # every test whose ``kit`` is ours takes this fixture too; a project may have its own ``kit``
+_SIMULATE = str(Path(__file__).parent / "simulation" / "simulate.py")
 _OPENED: pytest.StashKey[TestKit] = pytest.StashKey()
 
 
@@ -53,6 +55,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a test that takes ``kit`` if nobody else has made it a plain function by now."""
     __tracebackhide__ = True
+    if (simulated := getattr(pyfuncitem.obj, "simulated", None)) is not None:
+        config: Any = (
+            pyfuncitem.config
+        )  # releases of pytest differ in what they call a nodeid's type
+        simulated.called = config.cwd_relative_nodeid(pyfuncitem.nodeid)
     if not (_takes_kit(pyfuncitem) and iscoroutinefunction(pyfuncitem.obj)):
         return None
     wanted = signature(pyfuncitem.obj).parameters
@@ -68,6 +75,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what happened last to the report of a failed test."""
     report = yield
+    if report.failed and call.excinfo is not None and _is_told(call.excinfo):
+        _say_no_more(report)
     opened = item.stash.get(_OPENED, None)
     if opened is not None and report.failed:
         if call.excinfo is not None and isinstance(call.excinfo.value, opened._own_failures):
@@ -194,6 +203,17 @@ def _run(
 def _raise_visibly(group: BaseExceptionGroup[BaseException]) -> NoReturn:
     """Raise a group from this frame alone, which is not hidden: pytest 8.4 to 9.0 stumble over one all of whose are."""
     raise group.with_traceback(None)
+
+
+def _is_told(failure: pytest.ExceptionInfo[BaseException]) -> bool:
+    """Whether a simulation tells of a failure that no line of the test stands for: its text is all there is to see."""
+    return failure.traceback[-1].frame.code.raw.co_filename == _SIMULATE
+
+
+def _say_no_more(report: pytest.TestReport) -> None:
+    """Leave out pytest's remark that all of the traceback is hidden: there is none."""
+    for shown, *_ in getattr(report.longrepr, "chain", ()):
+        shown.extraline = None
 
 
 def _only_leaf(error: BaseException) -> BaseException:

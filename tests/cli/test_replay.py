@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from actorkit.cli import main
+from actorkit.testing.simulation.plan import Plan
 
-LOST_UPDATE = '''
+LOST_UPDATE = """
 import actorkit as ak
 from actorkit.testing import Sim, simulate
 
@@ -49,7 +50,15 @@ async def test_counts(sim: Sim) -> None:
 
     await sim.each(2, slow)
     assert sim.state(counter)["value"] == 2
-'''
+"""
+
+
+RESTS = """
+from actorkit.testing import Sim, simulate
+
+@simulate()
+async def test_rest(sim: Sim) -> None: ...
+"""
 
 
 def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -105,3 +114,21 @@ def test_wrong_arguments_are_named(
     said = capsys.readouterr().err
     assert complaint in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("settings", ["", "filterwarnings = error"])
+def test_no_warning_of_pytests_gets_in_the_way(bank: Path, settings: str) -> None:
+    """It complains of modules that were imported before it; with warnings as errors it would not even start."""
+    (bank / "pytest.ini").write_text(f"[pytest]\n{settings}\n", "utf-8")
+    (bank / "test_rest.py").write_text(RESTS, "utf-8")
+    replayed = run("actorkit.cli", "replay", Plan().token(), "test_rest.py::test_rest", cwd=bank)
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+    assert "warning" not in replayed.stdout
+
+
+def test_a_test_without_simulation_is_turned_away(bank: Path) -> None:
+    """It would take no notice of the token, and pass."""
+    (bank / "test_plain.py").write_text("def test_plain(): pass\n", "utf-8")
+    refused = run("actorkit.cli", "replay", Plan().token(), "test_plain.py::test_plain", cwd=bank)
+    assert refused.returncode == 2
+    assert "test_plain.py::test_plain is no simulated test" in refused.stdout + refused.stderr

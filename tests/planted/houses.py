@@ -73,8 +73,8 @@ async def mail_that_vanishes(sim: Sim, wrong: bool) -> None:
 # Order across a restart ---------------------------------------------------------------------------------------------
 
 
-class Heap(Seat):
-    """A seat in which mail waits as on a heap: the last is on top."""
+class Stack(Seat):
+    """A seat in which mail waits as on a stack: the last on top."""
 
     __slots__ = ()
 
@@ -89,7 +89,7 @@ class Disorderly(RecordedRuntime):
     def seat(self, cell: Cell, segment: str) -> Seat:
         seats = self.seats_of(cell)
         if segment not in seats:
-            seats[segment] = Heap(self, f"{cell.path}/{segment}", segment)
+            seats[segment] = Stack(self, f"{cell.path}/{segment}", segment)
         return seats[segment]
 
 

@@ -243,7 +243,7 @@ class Indiscriminate(Journal):
 
 @planted(shows=INVENTED, budget=300, faults=[PowerCut()])
 async def zeros_taken_for_a_record(sim: Sim, wrong: bool) -> None:
-    """A power cut leaves zeros at the end of the file, and eight of them are a valid record without content."""
+    """A power cut leaves zeros at the end of the file, and zeros alone are a valid record without content."""
     await keeps_its_word(sim, Indiscriminate if wrong else Journal)
 
 

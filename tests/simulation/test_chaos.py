@@ -49,7 +49,8 @@ async def _open(sim: Sim, stage: Stage, shape: Shape) -> None:
     how = {"shutdown": shape["shutdown"], "restart": cast(Restart, shape["restart"])}
     makes: list[type[Player]] = [Player, Player, Trapper]
     players = [
-        ak.Child(f"p{n}", ak.props(make, stage), name=f"p{n}", **how) for n, make in enumerate(makes)
+        ak.Child(f"p{n}", ak.props(make, stage), name=f"p{n}", **how)
+        for n, make in enumerate(makes)
     ]
     inner = ak.Child("inner", ak.supervise(*players[1:], **flags))
     pool = ak.Child("pool", ak.supervise_dynamic(ak.Template("w", Player, stage, shutdown=0.2)))

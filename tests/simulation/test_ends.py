@@ -181,3 +181,57 @@ async def test_ends_from_inside_and_outside(sim: Sim) -> None:
 async def test_crash_and_stop(sim: Sim) -> None:
     """It crashes, or kills itself with a signal, while others stop it."""
     await _race(sim, Counter(stop=1, last=1), ("on trio", "crash", "exit"))
+
+
+class No(ak.Refused):
+    """A refusal."""
+
+
+class Stubborn(ak.Actor[Do]):
+    """Takes no notice when it is unwound: it returns, refuses, or works on."""
+
+    @ak.on(Do)
+    async def do(self, msg: Do) -> None:
+        try:
+            await self._wait(msg.way)
+        except BaseException:  # noqa: BLE001 - what nobody should do
+            if msg.way == "park and refuse":
+                raise No from None
+            self.ctx.self.tell(Do("park"))
+
+    async def _wait(self, way: str) -> None:
+        if way.startswith("park"):
+            await self.ctx.sleep(0.1)
+        elif way == "nest":
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep, 0.1)
+        else:
+            await trio.sleep(0.1)
+
+
+@law(
+    faults=[kill_actor("/stubborn"), crash_actor("/stubborn"), early_timer()],
+    sometimes=["killed", "shutdown"],
+)
+async def test_who_swallows_his_end_ends_all_the_same(sim: Sim) -> None:
+    """Code that catches what unwinds it, and returns or refuses as if nothing had happened, handles nothing more."""
+    ref = await sim.spawn(ak.props(Stubborn), name="stubborn")
+    for way in ("park", "park and refuse", "on trio", "nest", "park and refuse", "park"):
+        ref.tell(Do(way))
+
+    async def end(i: int) -> None:
+        await trio.sleep(0.15)
+        if i == 0:
+            await sim.system.shutdown()
+        elif i == 1:
+            ref.kill()
+
+    async def wait() -> None:
+        reason = await ref.wait_stopped()
+        sim.sometimes(str(reason))
+
+    async def ends() -> None:
+        await sim.each(2, end)
+
+    await sim.together(wait, ends)
+    assert not ref.alive

@@ -160,6 +160,13 @@ async def test_a_subclass_is_what_its_base_is(kit: TestKit) -> None:
     assert await probe.expect(object) == Special(4)
 
 
+async def test_a_message_is_no_class_to_wait_for(kit: TestKit) -> None:
+    """Who expects a message rather than its class is told which method takes messages."""
+    probe = kit.probe(Withdrawn)
+    with pytest.raises(TypeError, match=r"got Withdrawn\(.*\); for equal messages: expect_all_of"):
+        await probe.expect(Withdrawn(3))  # type: ignore[arg-type]
+
+
 async def test_what_can_never_come_is_not_waited_for(kit: TestKit) -> None:
     """Expecting a class outside the vocabulary is a mistake of the test, and said at once."""
     probe = kit.probe(Withdrawn, Insufficient)

@@ -161,7 +161,7 @@ class Unwatched:
 
 
 @attrs.frozen
-class Told:
+class Notified:
     """A watcher handled the notice: a ``Down``, or an ``Exit``.
 
     Attributes:
@@ -197,8 +197,8 @@ def exactly_one_notice(events: Iterable[object]) -> Verdict:
     - ``"premature"``: a notice though the watched one had never ended.
 
     Args:
-        events: ``Watched``, ``Unwatched``, ``Told`` and ``Gone`` in the order in which they happened. In their place there
-            may be a ``Trace``'s: ``Ended`` for ``Gone``, and ``Notice`` for ``Told`` where somebody watches; those of
+        events: ``Watched``, ``Unwatched``, ``Notified`` and ``Gone`` in the order in which they happened. In their place there
+            may be a ``Trace``'s: ``Ended`` for ``Gone``, and ``Notice`` for ``Notified`` where somebody watches; those of
             links and supervisors, and all other events, are left out. Let the system come to rest before the last, or a
             notice may still be on its way.
     """
@@ -209,7 +209,7 @@ def exactly_one_notice(events: Iterable[object]) -> Verdict:
                 watches.add(event)
             case Unwatched():
                 watches.drop(event)
-            case Told():
+            case Notified():
                 watches.told(event)
             case Notice():
                 watches.noticed(event)
@@ -230,7 +230,7 @@ class _Watch:
     over: bool = False  # it had its notice, was called off, or its watcher is gone
     told: bool = False
 
-    def fits(self, event: Told | Unwatched) -> bool:
+    def fits(self, event: Notified | Unwatched) -> bool:
         mine = self.watched
         same = (mine.watcher, mine.target) == (event.watcher, event.target)
         return same and (mine.monitor == event.monitor or None in (mine.monitor, event.monitor))
@@ -263,7 +263,7 @@ class _Watches:
                 watch.over = True
                 return
 
-    def told(self, event: Told) -> None:
+    def told(self, event: Notified) -> None:
         """Somebody was told: find the watch that this is about, those that are due first."""
         self.notices += 1
         mine = [watch for watch in self._watches if watch.fits(event)]
@@ -284,7 +284,7 @@ class _Watches:
 
     def noticed(self, event: Notice) -> None:
         """As ``told``, unless it is no business of ours."""
-        told = Told(event.receiver, event.about)
+        told = Notified(event.receiver, event.about)
         if any(watch.fits(told) for watch in self._watches):
             self.told(told)
 
@@ -303,5 +303,5 @@ class _Watches:
             if watch.due and not watch.over
         ]
 
-    def _found(self, kind: str, event: Told, text: str) -> None:
+    def _found(self, kind: str, event: Notified, text: str) -> None:
         self.findings.append(Finding(kind, event, text))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import HypothesisException
 
 from actorkit.testing.simulation.plan import Delay, FaultAt, Plan
-from actorkit.testing.simulation.report import Found
+from actorkit.testing.simulation.report import SUSPECTS, Found
 from actorkit.testing.simulation.runner import Outcome, Simulation
 from actorkit.testing.simulation.search import Search, confirmed
 from actorkit.testing.simulation.sim import UncontrolledNondeterminism
@@ -88,10 +88,7 @@ class DrawnRuns:
             except HypothesisException as error:
                 if self._bad is None:
                     raise
-                raise UncontrolledNondeterminism(
-                    "a run that had failed did not fail when it was repeated: something decides "
-                    "that the simulation does not hold"
-                ) from error
+                raise self._unrepeated() from error
             except Exception:
                 if self._bad is None:
                     raise
@@ -101,6 +98,12 @@ class DrawnRuns:
         how = f"strategy {self._name!r}"
         simulation = self._simulation_for(values)
         return confirmed(simulation, outcome, self._search, how, values, found_in=runs)
+
+    def _unrepeated(self) -> UncontrolledNondeterminism:
+        failure = self._bad[0].failure if self._bad is not None else None
+        return UncontrolledNondeterminism(
+            f"a run that had failed with {failure!r} did not fail when it was repeated. {SUSPECTS}"
+        )
 
     def _run(self, strategy: Strategy, values: Values) -> BaseException | None:
         outcome = self._search.count(self._simulation_for(values).run(strategy))

@@ -258,7 +258,6 @@ class _Tree:
 
     def __init__(self) -> None:
         self._path: list[_Node] = []
-        self._unraced = 0  # races that show before this step are dealt with
 
     def grow(self, schedule: Sequence[str], history: _History) -> None:
         """Take in a run: its new states, and the runs that its races call for."""
@@ -267,9 +266,8 @@ class _Tree:
         if end < len(history.steps) and self._turn_off(end, history.steps):
             return  # the races wait for the run that goes on from here with something new
         for race in history.races:
-            if self._unraced <= race.seen_at < end:
+            if race.seen_at < end:
                 self._reverse(race, history, end)
-        self._unraced = end
 
     def next_schedule(self) -> tuple[str, ...] | None:
         """Whom to run next time, or None if all is done. The deepest state comes first."""
@@ -278,7 +276,6 @@ class _Tree:
             if node.step is not None:
                 node.asleep[node.step.process] = node.step.touched
                 node.step = None
-            self._unraced = min(self._unraced, len(self._path) - 1)
             for process in list(node.planned):
                 followers = node.planned.pop(process)
                 if process not in node.asleep:

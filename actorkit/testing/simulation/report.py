@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 import attrs
 
+from actorkit.kernel.message import error_text
 from actorkit.testing.chart import text_chart
 from actorkit.testing.simulation.plan import Plan
 from actorkit.testing.simulation.runner import Outcome
@@ -13,6 +15,11 @@ from actorkit.testing.simulation.sim import UncontrolledNondeterminism
 from actorkit.testing.trace import FaultApplied, Reordered, Trace
 
 CHART_EVENTS = 60
+SUSPECTS = (
+    "Something decides that the simulation does not hold: global random numbers or uuid4 (use ctx.rng, "
+    "ctx.token_bytes), the real clock (use ctx.now), threads (use ctx.offload), iteration over a set, id() or hash(), or "
+    "state that outlives a run"
+)
 
 
 @attrs.frozen
@@ -53,8 +60,9 @@ class Found:
     def _replay(self, test: str) -> str:
         if self.data:
             given = ", ".join(f"{k}={v!r}" for k, v in self.data.items())
-            return f"{test.rpartition('::')[2]}.replay({self.token!r}, {given})"
-        return f"actorkit replay {self.token} {test}"
+            name = test.partition("[")[0].rpartition("::")[2]
+            return f"{name}.replay({self.token!r}, {given})"
+        return f"actorkit replay {self.token} {shlex.quote(test)}"
 
 
 def deviations(outcome: Outcome) -> list[str]:
@@ -83,12 +91,25 @@ def check_same(first: Outcome, second: Outcome) -> None:
     """
     if first.digest == second.digest and type(first.failure) is type(second.failure):
         return
-    where = _first_difference(first.trace or Trace(), second.trace or Trace())
     raise UncontrolledNondeterminism(
-        f"the same plan gave two different runs: {where}. Something decides that the simulation does not hold: "
-        "global random numbers or uuid4 (use ctx.rng, ctx.token_bytes), the real clock (use ctx.now), threads "
-        "(use ctx.offload), iteration over a set, id() or hash(), or state that outlives a run"
+        f"the same plan gave two different runs: {_difference(first, second)}. {SUSPECTS}"
     )
+
+
+def _difference(first: Outcome, second: Outcome) -> str:
+    """What tells two runs apart: their ends, and where they parted if both were recorded."""
+    one, other = _end(first), _end(second)
+    ends = f"both {one}" if one == other else f"one {one}, the other {other}"
+    if first.trace is None or second.trace is None:
+        return ends
+    return f"{ends}; {_first_difference(first.trace, second.trace)}"
+
+
+def _end(outcome: Outcome) -> str:
+    if outcome.failure is None:
+        return f"passed after {outcome.steps:,} steps"
+    said, _, _ = error_text(outcome.failure).partition("\n")
+    return f"failed with {type(outcome.failure).__name__}: {said}"
 
 
 def _first_difference(first: Trace, second: Trace) -> str:

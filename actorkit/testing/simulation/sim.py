@@ -29,6 +29,8 @@ M = TypeVar("M")
 H = TypeVar("H")
 P = ParamSpec("P")
 
+_MOST_STUCK = 8  # times that nobody can go on before a run is given up
+
 
 class UncontrolledNondeterminism(ActorkitError):
     """The same plan gave two different runs: something decides that the simulation does not hold."""
@@ -62,6 +64,7 @@ class Sim:
         self.calm: Callable[[], None] = lambda: None
         self.rush: Callable[[], None] = lambda: None
         self.scope = trio.CancelScope()
+        self._stuck = 0
         self._invariants: list[tuple[str, Callable[[], object]]] = []
 
     # Actors and clients -------------------------------------------------------------------------------------------
@@ -228,12 +231,16 @@ class Sim:
         return error
 
     def stuck(self) -> None:
-        """Nothing can go on."""
-        if isinstance(self.failure, Deadlock):
-            raise self.failure  # not even a cancelled test can go on: better a crash than a hang
-        waiting = "\n  ".join(who_waits(self.system.runtime))
-        self.failure = None
-        self.fail(Deadlock(f"nothing can go on, and no timer is set:\n  {waiting}"))
+        """Nothing can go on: end the test; if that does not help, break off the end of its system as well."""
+        self._stuck += 1
+        if self._stuck == 1:
+            waiting = "\n  ".join(who_waits(self.system.runtime))
+            self.fail(Deadlock(f"nothing can go on, and no timer is set:\n  {waiting}"))
+        elif self._stuck <= _MOST_STUCK:
+            self.system.runtime.on_failure()
+        else:
+            assert self.failure is not None
+            raise self.failure  # better a crash than a hang
 
 
 def _start(

@@ -25,7 +25,7 @@ from actorkit.testing.simulation.search import (
     replayed,
     try_all,
 )
-from actorkit.testing.simulation.sim import Sim
+from actorkit.testing.simulation.sim import Sim, UncontrolledNondeterminism
 from actorkit.testing.simulation.strategies import Fifo, Name
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class SimulatedTest:
         last: the ``Search`` of the last call: how many runs there were.
         found: the failing run that the last call found, if any.
         exploration: what the last exhaustive search saw: ``str()`` says "complete: 90 traces".
+        called: how pytest calls the test that runs now, parameters included; the plugin says so.
     """
 
     def __init__(self, function: Callable[..., Awaitable[object]], options: Options) -> None:
@@ -88,10 +89,13 @@ class SimulatedTest:
         self.last = Search()
         self.found: Found | None = None
         self.exploration: object = None
+        self.called: str | None = None
 
     @property
     def where(self) -> str:
         """How pytest calls this test: ``tests/test_bank.py::test_transfer``."""
+        if self.called is not None:
+            return self.called
         code = inspect.unwrap(self._function).__code__
         path = Path(code.co_filename)
         here = Path.cwd()
@@ -113,7 +117,12 @@ class SimulatedTest:
             self.replay(token, *args, **kwargs)
             return
         self.last = Search()
-        self.found = self._look(args, kwargs)
+        try:
+            self.found = self._look(args, kwargs)
+        except (
+            UncontrolledNondeterminism
+        ) as error:  # from our own depths, where there is nothing to see
+            raise error.with_traceback(None) from None
         if self.found is not None:
             raise self._told(self.found)
         self._check_sometimes()
@@ -127,6 +136,13 @@ class SimulatedTest:
         """
         __tracebackhide__ = True
         prepared()
+        missing = [name for name in self._options.given if name not in data]
+        if missing:
+            call = ", ".join(f"{name}=..." for name in self._options.given)
+            raise TypeError(
+                f"{self._function.__name__} draws {', '.join(missing)}, which no token holds: "
+                f"call {self._function.__name__}.replay({token!r}, {call}), as the failure report says"
+            )
         outcome = replayed(self._simulation(args, data), token)
         if outcome.failure is not None:
             raise self._told(Found(outcome, "a replay", 1, 0, data))
@@ -178,6 +194,7 @@ class SimulatedTest:
         return failure.with_traceback(_of_the_test(failure.__traceback__))
 
     def _check_sometimes(self) -> None:
+        __tracebackhide__ = True
         seen = self.last.seen
         never = [claim for claim in (*self._options.sometimes, *seen) if not seen[claim]]
         if never:
@@ -219,18 +236,18 @@ def simulate(
         max_steps: steps after which a run counts as endless.
         max_traces: for "exhaustive": how many interleavings to try at most.
     """
-    _check(strategy, examples, given)
     options = Options(
         strategy,
         examples,
         tuple(faults),
         seed,
-        tuple(sometimes),
+        (sometimes,) if isinstance(sometimes, str) else tuple(sometimes),
         dict(given or {}),
         within,
         max_steps,
         max_traces,
     )
+    _check(options)
 
     def decorate(function: Callable[..., Awaitable[object]]) -> SimulatedFunction:
         if not inspect.iscoroutinefunction(function):
@@ -243,12 +260,21 @@ def simulate(
     return decorate
 
 
-def _check(strategy: str, examples: int, given: object) -> None:
-    if strategy not in _NAMES:
-        raise ValueError(f"there is no strategy {strategy!r}; choose one of {', '.join(_NAMES)}")
-    if examples < 1:
-        raise ValueError(f"examples is a number of runs from 1 up, got {examples!r}")
-    if strategy == "exhaustive" and given:
+def _check(options: Options) -> None:
+    if options.strategy not in _NAMES:
+        raise ValueError(
+            f"there is no strategy {options.strategy!r}; choose one of {', '.join(_NAMES)}"
+        )
+    for name in ("examples", "max_steps", "max_traces"):
+        number = getattr(options, name)
+        if not isinstance(number, int) or number < 1:
+            raise ValueError(f"{name} is a whole number from 1 up, got {number!r}")
+    if not options.within > 0:
+        raise ValueError(f"within is a number of virtual seconds above 0, got {options.within!r}")
+    for fault in options.faults:
+        if isinstance(fault, type) or not hasattr(fault, "strike"):
+            raise TypeError(f"faults are made by calls such as kill_actor(), got {fault!r}")
+    if options.strategy == "exhaustive" and options.given:
         raise ValueError(
             "an exhaustive search is for one closed test; write its arguments into the test"
         )
@@ -266,6 +292,11 @@ def _as_function(
     functools.update_wrapper(run, function)
     del vars(run)["__wrapped__"]  # pytest would look through it and see a coroutine
     signature = inspect.signature(function)
+    unknown = options.given.keys() - signature.parameters.keys()
+    if unknown:
+        raise TypeError(
+            f"given= draws {', '.join(sorted(unknown))}, which {function.__name__} does not take"
+        )
     kept = [
         p for p in _without_sim(list(signature.parameters.values())) if p.name not in options.given
     ]

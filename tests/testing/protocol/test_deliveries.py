@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from actorkit.testing.protocol.deliveries import (
     Gone,
-    Told,
+    Notified,
     Unwatched,
     Watched,
     at_most_once,
@@ -194,8 +194,8 @@ def lives_of(seed: int) -> list[Any]:
             due = [watch for watch in due if watch.watcher != gone]
         elif due:
             told = due.pop(rng.randrange(len(due)))
-            events.append(Told(told.watcher, told.target, told.monitor))
-    return [*events, *(Told(watch.watcher, watch.target, watch.monitor) for watch in due)]
+            events.append(Notified(told.watcher, told.target, told.monitor))
+    return [*events, *(Notified(watch.watcher, watch.target, watch.monitor) for watch in due)]
 
 
 @given(SEEDS, st.booleans())
@@ -206,14 +206,14 @@ def test_one_notice_for_each_watch_passes(seed: int, with_monitors: bool) -> Non
         events = [e if isinstance(e, Gone) else attrs.evolve(e, monitor=None) for e in events]
     verdict = exactly_one_notice(events)
     assert verdict, str(verdict)
-    assert verdict.judged["notices"] == sum(isinstance(event, Told) for event in events)
+    assert verdict.judged["notices"] == sum(isinstance(event, Notified) for event in events)
 
 
 @given(SEEDS, st.data())
 def test_faults_planted_in_notices_are_found(seed: int, data: st.DataObject) -> None:
     """A notice that never came, came twice, came to somebody else, or before the end."""
     events = lives_of(seed)
-    notices = [e for e in events if isinstance(e, Told) and Gone(e.watcher) not in events]
+    notices = [e for e in events if isinstance(e, Notified) and Gone(e.watcher) not in events]
     if not notices:
         return
     one = data.draw(st.sampled_from(notices))
@@ -231,7 +231,7 @@ def test_faults_planted_in_notices_are_found(seed: int, data: st.DataObject) -> 
 
 def test_a_notice_after_the_watch_was_called_off_is_unasked() -> None:
     """After ``unwatch`` nothing arrives any more; to call off what had its notice is no fault."""
-    watched, off, told = Watched("/w", "/t", 1), Unwatched("/w", "/t", 1), Told("/w", "/t", 1)
+    watched, off, told = Watched("/w", "/t", 1), Unwatched("/w", "/t", 1), Notified("/w", "/t", 1)
     assert kinds(exactly_one_notice([watched, off, Gone("/t"), told])) == {"unasked"}
     assert kinds(exactly_one_notice([watched, Gone("/t"), off, told])) == {"unasked"}
     assert exactly_one_notice([watched, Gone("/t"), told, off])
@@ -250,7 +250,7 @@ def test_the_dead_need_not_be_told() -> None:
 
 def test_a_notice_is_for_the_watch_that_is_due() -> None:
     """Who watches the next incarnation before it heard of the last one's end is told of that end, and waits on."""
-    watched, told = Watched("/w", "/t"), Told("/w", "/t")
+    watched, told = Watched("/w", "/t"), Notified("/w", "/t")
     assert exactly_one_notice([watched, Gone("/t"), watched, told])
     assert exactly_one_notice([watched, Gone("/t"), watched, told, Gone("/t"), told])
     assert kinds(exactly_one_notice([watched, Gone("/t"), watched, told, Gone("/t")])) == {

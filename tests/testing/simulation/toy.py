@@ -58,6 +58,14 @@ Action: TypeAlias = "Tell | Ask | Touch | Start | Kill"
 Script: TypeAlias = tuple[tuple[Action, ...], ...]
 
 
+Pick: TypeAlias = Callable[[Sequence[str]], str]
+
+
+def next_in_line(options: Sequence[str]) -> str:
+    """Whoever has waited longest."""
+    return options[0]
+
+
 @attrs.frozen
 class System:
     """A closed system.
@@ -72,15 +80,15 @@ class System:
     actors: Mapping[str, Script] = attrs.Factory(dict)
     sleepers: frozenset[str] = frozenset()
 
-    def run(self, schedule: Sequence[str]) -> list[Transition]:
-        """Run to the end: first as told, then whoever has waited longest."""
+    def run(self, schedule: Sequence[str], pick: Pick = next_in_line) -> list[Transition]:
+        """Run to the end: first as told, then whoever is picked."""
         world = World(self)
         for index, process in enumerate(schedule):
             if process not in world.options:
                 raise Diverged(index, f"{process} cannot go on, only {world.options} can")
             world.step(process)
         while world.options:
-            world.step(world.options[0])
+            world.step(pick(world.options))
         return world.done
 
 
