@@ -39,7 +39,7 @@ from actorkit.kernel.life import (
     run_stopping,
     tell_other,
 )
-from actorkit.kernel.wait import NOBODY, PARK, Carrier, Sentinel
+from actorkit.kernel.wait import PARK, Carrier, Sentinel
 
 if TYPE_CHECKING:
     from actorkit.kernel.runtime import Runtime
@@ -70,7 +70,7 @@ def live(cell: Cell) -> Generator[Any, Any, None]:  # noqa: C901, PLR0912, PLR09
         if not cell.queue and not cell.crowded:
             cell.idle = True
             yield IDLE
-        elif cell.carrier is NOBODY:  # on its spawner's stack: no place to handle mail
+        else:  # its start was a turn; and on its spawner's stack is no place to handle mail
             yield MORE
         queue = cell.open_mail()
         popleft = queue.popleft

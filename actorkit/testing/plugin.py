@@ -18,7 +18,6 @@ from collections.abc import (
 from contextlib import asynccontextmanager
 from functools import partial
 from inspect import iscoroutinefunction, signature
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import outcome
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from actorkit.testing.kit import TestKit
 
 _PRIVATE = "_actorkit"  # every test whose ``kit`` is ours takes this fixture too; a project may have its own ``kit``
-_SIMULATE = str(Path(__file__).parent / "simulation" / "simulate.py")
+_SIMULATE = "actorkit.testing.simulation.simulate"
 _OPENED: pytest.StashKey[TestKit] = pytest.StashKey()
 
 
@@ -207,7 +206,7 @@ def _raise_visibly(group: BaseExceptionGroup[BaseException]) -> NoReturn:
 
 def _is_told(failure: pytest.ExceptionInfo[BaseException]) -> bool:
     """Whether a simulation tells of a failure that no line of the test stands for: its text is all there is to see."""
-    return failure.traceback[-1].frame.code.raw.co_filename == _SIMULATE
+    return failure.traceback[-1].frame.f_globals.get("__name__") == _SIMULATE
 
 
 def _say_no_more(report: pytest.TestReport) -> None:

@@ -95,13 +95,15 @@ class SteppedDispatcher(Dispatcher):
 
     def _step_once(self, cell: Cell) -> Any:
         """Let a cell handle one message; between messages it goes to rest at once if there is none."""
-        if self._recorder is not None and _takes_mail(cell):
-            self._recorder.handled(cell, _next_item(cell))
+        if self._recorder is not None and _between_messages(cell):
+            item = _next_item(cell)
+            if item is not None:
+                self._recorder.handled(cell, item)
         cell.batch = 1
         self.running = cell
         try:
             trap = cell.run(cell.step, None)
-            while trap is MORE and not cell.queue and cell.doomed is None and not cell.pinned:
+            while trap is MORE and _has_nothing_to_do(cell):
                 trap = cell.run(cell.step, None)
         finally:
             self.running = None
@@ -117,25 +119,24 @@ class SteppedDispatcher(Dispatcher):
             self.pinned_cells.pop(task, None)
 
 
-def _takes_mail(cell: Cell) -> bool:
+def _has_nothing_to_do(cell: Cell) -> bool:
+    """Whether another step would only put the cell to rest."""
+    return not (cell.queue or cell.senders or cell.pinned) and cell.doomed is None
+
+
+def _between_messages(cell: Cell) -> bool:
     """Whether the next step takes an item from the mailbox, rather than going on with a handler."""
     gen = cell.gen
-    return (
-        gen is not None
-        and bool(cell.queue)
-        and gen.gi_yieldfrom is None
-        and cell.ready
-        and cell.state is not State.DEAD
-    )
+    inside = gen is None or gen.gi_yieldfrom is not None
+    return not inside and cell.ready and cell.state is not State.DEAD
 
 
 def _next_item(cell: Cell) -> Any:
     """The item that the next step takes: the mark that lets senders in is taken together with what follows it."""
-    item = cell.queue[0]
-    if item is not ROOM:
+    item = next((item for item in cell.queue if item is not ROOM), None)
+    if item is not None:
         return item
-    let_in = (wait.message for wait in cell.senders or () if not wait.done)
-    return cell.queue[1] if len(cell.queue) > 1 else next(let_in, item)
+    return next((wait.message for wait in cell.senders or () if not wait.done), None)
 
 
 @asynccontextmanager

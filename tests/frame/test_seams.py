@@ -31,7 +31,6 @@ ALLOWED = (
     ),
     Allowed("testing/stepper.py", "threads", "a queue between trio as a guest and its host"),
     Allowed("testing/stepper.py", "files", "where trio's source is, for tracebacks"),
-    Allowed("testing/plugin.py", "files", "names of files in tracebacks; opens none"),
     Allowed("testing/waiting.py", "files", "whose source a frame belongs to; none is opened"),
     Allowed("testing/simulation/drawn.py", "chance", "hands over Random, to be seeded"),
     Allowed(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import trio
 from hypothesis import strategies as st
 
 import actorkit as ak
-from actorkit.supervision.spec import Restart, Strategy
 from actorkit.testing import Sim, crash_actor, early_timer, kill_actor
 from tests.simulation.law import books_balance, law, start
 from tests.simulation.troupe import DEEDS, WAITS, Deed, Player, Stage, Trapper
@@ -41,12 +40,8 @@ shapes = st.fixed_dictionaries(
 
 async def _open(sim: Sim, stage: Stage, shape: Shape) -> None:
     """Start the tree: /top/p0, /top/inner/p1, /top/inner/p2, and an empty pool."""
-    flags = {
-        "max_restarts": shape["max_restarts"],
-        "backoff": shape["backoff"],
-        "strategy": cast(Strategy, shape["strategy"]),
-    }
-    how = {"shutdown": shape["shutdown"], "restart": cast(Restart, shape["restart"])}
+    flags: Shape = {name: shape[name] for name in ("max_restarts", "backoff", "strategy")}
+    how: Shape = {name: shape[name] for name in ("shutdown", "restart")}
     makes: list[type[Player]] = [Player, Player, Trapper]
     players = [
         ak.Child(f"p{n}", ak.props(make, stage), name=f"p{n}", **how)

@@ -173,7 +173,7 @@ async def test_stop_and_kill(sim: Sim) -> None:
 @law(faults=FAULTS, sometimes=["failed", "killed"])
 async def test_ends_from_inside_and_outside(sim: Sim) -> None:
     """The actor ends itself while others end it."""
-    await _race(sim, Counter(stop=1, kill=1), ("park", "raise", "stop"))
+    await _race(sim, Counter(stop=1, kill=1), ("raise", "stop"))
     await sim.settle()
 
 

@@ -85,7 +85,8 @@ def kill_actor(match: str | None = None) -> Fault:
     """Kill an actor: no hook runs, its state is gone.
 
     Args:
-        match: a pattern for its path, such as ``"/bank/*"``; every supervised actor unless told otherwise.
+        match: a pattern for its path, such as ``"/bank/*"``; every supervised actor unless told otherwise. Actors of a tree
+            that is being started are spared until the tree stands.
     """
     return _KillActor(match or "")
 
@@ -108,6 +109,16 @@ def custom(name: str, act: Callable[[Sim], object]) -> Fault:
     return _Custom(name, act)
 
 
+def _in_a_tree_that_starts(cell: Cell) -> bool:
+    """Whether an actor above is not ready yet: a death below would only make ``sim.start`` fail."""
+    above = cell.parent
+    while above is not None:
+        if above.state is State.STARTING:
+            return True
+        above = above.parent
+    return False
+
+
 def _victim(sim: Sim, match: str, arg: int) -> Cell | None:
     found = [cell for cell in sim.system.runtime.cells.values() if _may_die(cell, match)]
     return found[arg % len(found)] if found else None
@@ -115,5 +126,7 @@ def _victim(sim: Sim, match: str, arg: int) -> Cell | None:
 
 def _may_die(cell: Cell, match: str) -> bool:
     if not State.STARTING <= cell.state <= State.STOPPING or cell.doomed is not None:
+        return False
+    if _in_a_tree_that_starts(cell):
         return False
     return fnmatchcase(cell.path, match) if match else cell.seat is not None

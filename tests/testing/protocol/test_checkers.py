@@ -232,9 +232,9 @@ def test_faults_planted_in_a_broadcast_are_found(seed: int, data: st.DataObject)
     assert broadcast(history)
     reads = [r for r in answered(history, Reads) if value(r)]
     final = [r for r in reads if r.request.final]
-    if not final:
+    if len(final) < 2:
         return
-    last = data.draw(st.sampled_from(final))
+    last = data.draw(st.sampled_from(final[1:]))  # what it has was in a final read before, so it was known
     message = data.draw(st.sampled_from(value(last)))
     missed = changed(history, lambda o: o is last, lambda m: [e for e in m if e != message])
     found = broadcast(missed).of("never arrived")

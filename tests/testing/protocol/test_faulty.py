@@ -79,7 +79,7 @@ TestLastingAccount = LastingSpec.faulty(lasting, faults=EVERYTHING, settings=qui
 
 def test_an_actor_that_forgets_is_not_one_that_remembers() -> None:
     """The description says that the balance lasts; a kill shows that it does not."""
-    error = failure_of(LastingSpec.faulty(ak.props(Account), settings=quick(60)))
+    error = failure_of(LastingSpec.faulty(ak.props(Account), settings=quick(400)))
     assert isinstance(error, ProtocolViolated)
     program = program_of(error)
     assert len(program) <= 5
@@ -101,7 +101,7 @@ async def hasty(system: ak.System) -> ak.Ref[AccountMessage]:
 
 def test_an_acknowledgement_before_the_write_is_found() -> None:
     """A deposit was answered, the actor killed, and the money is gone: three calls show it."""
-    error = failure_of(LastingSpec.faulty(hasty, settings=quick(100)))
+    error = failure_of(LastingSpec.faulty(hasty, settings=quick(400)))
     assert isinstance(error, ProtocolViolated)
     program = program_of(error)
     assert len(program) <= 5
@@ -124,7 +124,7 @@ async def restored_twice(system: ak.System) -> ak.Ref[AccountMessage]:
 
 def test_a_wrong_recovery_is_found() -> None:
     """The state after a restart is compared like any other."""
-    error = failure_of(LastingSpec.faulty(restored_twice, settings=quick(60)))
+    error = failure_of(LastingSpec.faulty(restored_twice, settings=quick(400)))
     assert isinstance(error, ProtocolViolated)
 
 
@@ -138,7 +138,7 @@ class Mortal(Account):
 
 def test_a_crash_of_its_own_is_no_fault() -> None:
     """Only what the test does to the actor may kill it."""
-    error = failure_of(AccountSpec.faulty(ak.props(Mortal), settings=quick(60)))
+    error = failure_of(AccountSpec.faulty(ak.props(Mortal), settings=quick(400)))
     assert isinstance(error, ProtocolViolated)
     assert "ZeroDivisionError" in str(error)
 
@@ -183,7 +183,7 @@ async def never_back(system: ak.System) -> ak.Ref[AccountMessage]:
 
 def test_an_actor_that_does_not_come_back_is_found() -> None:
     """After a fault the actor must be at rest again within a minute of virtual time."""
-    error = failure_of(AccountSpec.faulty(never_back, settings=quick()))
+    error = failure_of(AccountSpec.faulty(never_back, settings=quick(400)))
     assert isinstance(error, ProtocolViolated)
     assert "after 60 s" in str(error)
 

@@ -46,7 +46,7 @@ class Overdrawn(Account):
 
 def test_a_wrong_reply_is_found() -> None:
     """The shortest program that shows it is printed, with what was expected, what came, and in which state."""
-    error = failure_of(AccountSpec.sequential(ak.props(Overdrawn), settings=quick(60)))
+    error = failure_of(AccountSpec.sequential(ak.props(Overdrawn), settings=quick(400)))
     assert isinstance(error, ProtocolViolated)
     assert re.fullmatch(
         r"Withdraw\(cents=\d+\) in state \d+: expected the refusal Insufficient, got the reply -\d+",
@@ -68,7 +68,7 @@ class Timid(Account):
 
 def test_a_refusal_that_was_not_due_is_found() -> None:
     """No is an answer like any other."""
-    error = failure_of(AccountSpec.sequential(ak.props(Timid), settings=quick(60)))
+    error = failure_of(AccountSpec.sequential(ak.props(Timid), settings=quick(400)))
     assert re.fullmatch(
         r"Deposit\(cents=\d+\) in state 0: expected the reply \d+, "
         r"got the refusal Refused\('too much'\)",
@@ -85,7 +85,7 @@ class Fragile(Account):
 
 def test_a_crash_is_found_though_nobody_asked() -> None:
     """The actor dies of a message that was told: the failure names its reason, and where in the actor it was."""
-    error = failure_of(AccountSpec.sequential(ak.props(Fragile), settings=quick(60)))
+    error = failure_of(AccountSpec.sequential(ak.props(Fragile), settings=quick(400)))
     assert isinstance(error, ProtocolViolated)
     assert "ended while it handled Interest(percent=7): crashed (AssertionError" in str(error)
     assert isinstance(error.__cause__, AssertionError)
@@ -102,7 +102,7 @@ class Forgetful(Account):
 
 def test_an_effect_that_is_missing_shows_in_the_next_answer() -> None:
     """What is told has no reply, so the next request tells."""
-    error = failure_of(AccountSpec.sequential(ak.props(Forgetful), settings=quick(100)))
+    error = failure_of(AccountSpec.sequential(ak.props(Forgetful), settings=quick(400)))
     assert isinstance(error, ProtocolViolated)
     calls = [line.partition("(")[0] for line in program_of(error)]
     assert {"state.deposit", "state.interest"} <= set(calls)
@@ -119,7 +119,7 @@ class Secretive(Account):
 
 def test_attributes_that_differ_are_found() -> None:
     """``check`` sees what no answer has shown yet."""
-    error = failure_of(LookingSpec.sequential(ak.props(Secretive), settings=quick(60)))
+    error = failure_of(LookingSpec.sequential(ak.props(Secretive), settings=quick(400)))
     assert isinstance(error, ProtocolViolated)
     assert re.fullmatch(
         r"the actor's attributes \{'cents': \d+\} do not agree with the model's state \d+",
@@ -136,7 +136,7 @@ class Silent(Account):
 
 def test_a_request_that_is_never_answered_is_found() -> None:
     """Virtual time passes until the ask gives up."""
-    error = failure_of(AccountSpec.sequential(ak.props(Silent), settings=quick(60)))
+    error = failure_of(AccountSpec.sequential(ak.props(Silent), settings=quick(400)))
     assert isinstance(error, ProtocolViolated)
     assert "Balance() was not answered: " in str(error)
     assert "within 5 s" in str(error)
@@ -150,14 +150,14 @@ class Stuck(Account):
 
 def test_an_actor_that_does_not_come_to_rest_is_found() -> None:
     """A told message may take a minute of virtual time, not an hour."""
-    error = failure_of(AccountSpec.sequential(ak.props(Stuck), settings=quick()))
+    error = failure_of(AccountSpec.sequential(ak.props(Stuck), settings=quick(400)))
     assert isinstance(error, ProtocolViolated)
     assert "is still busy after 60 s" in str(error)
 
 
 def test_a_mix_up_of_keys_is_found() -> None:
     """With ``key``, each part has a state of its own."""
-    error = failure_of(BankSpec.sequential(ak.props(MixedUpBank), settings=quick()))
+    error = failure_of(BankSpec.sequential(ak.props(MixedUpBank), settings=quick(400)))
     assert isinstance(error, ProtocolViolated)
     *_, look, _ = program = program_of(error)
     assert "state.look(msg=Look(account=" in look
@@ -208,7 +208,7 @@ async def careless_teller(system: ak.System) -> ak.Ref[AccountMessage]:
 
 def test_an_actor_may_be_set_up_with_others() -> None:
     """A function of the system starts what the actor needs; what is wrong there is found through it."""
-    error = failure_of(AccountSpec.sequential(careless_teller, settings=quick(60)))
+    error = failure_of(AccountSpec.sequential(careless_teller, settings=quick(400)))
     assert "expected the refusal Insufficient" in str(error)
 
 
@@ -219,7 +219,7 @@ class Unborn(Account):
 
 def test_an_actor_that_does_not_start_fails_the_test() -> None:
     """Its own reason surfaces, and nothing is left behind: the next test runs."""
-    error = failure_of(AccountSpec.sequential(ak.props(Unborn), settings=quick()))
+    error = failure_of(AccountSpec.sequential(ak.props(Unborn), settings=quick(400)))
     assert isinstance(error, ak.StartFailed)
     AccountSpec.sequential(ak.props(Account), settings=quick(2, 2))("runTest").debug()
 
@@ -326,13 +326,13 @@ TestGames = GamesSpec.sequential(ak.props(Games), settings=quick())
 
 def test_a_reply_that_does_not_match_is_found() -> None:
     """``matching`` describes what was expected in words; the description's own strategy is used."""
-    error = failure_of(GamesSpec.sequential(ak.props(Games, unfair=True), settings=quick()))
+    error = failure_of(GamesSpec.sequential(ak.props(Games, unfair=True), settings=quick(400)))
     assert "expected a reply that is from 1 to 6, got the reply 7" in str(error)
 
 
 def test_a_stream_that_ends_early_is_found() -> None:
     """All items of a stream are one answer, a tuple."""
-    error = failure_of(GamesSpec.sequential(ak.props(Games, short=True), settings=quick(60)))
+    error = failure_of(GamesSpec.sequential(ak.props(Games, short=True), settings=quick(400)))
     assert re.search(r"expected the reply (.*), \d\), got the reply \1\)", str(error))
 
 
@@ -345,7 +345,7 @@ class Vanishing(Account):
 
 def test_a_message_that_vanishes_is_found() -> None:
     """At the end of each example the books must balance."""
-    error = failure_of(AccountSpec.sequential(ak.props(Vanishing), settings=quick()))
+    error = failure_of(AccountSpec.sequential(ak.props(Vanishing), settings=quick(400)))
     assert isinstance(error, Unbalanced)
     assert "state.interest(msg=Interest(percent=0))" in program_of(error)
 

@@ -63,10 +63,10 @@ def shuffled(system: System, seed: int) -> Run:
     return run
 
 
-def check_against_all_schedules(system: System, seeds: Iterable[int] = range(5)) -> None:
+def check_against_all_schedules(system: System) -> None:
     """However runs go on, the traces explored are those that all schedules show, and each counts once."""
     there_are = {order_of_conflicts(steps) for steps in every_schedule(system.run)}
-    for run in (system.run, *(shuffled(system, seed) for seed in seeds)):
+    for run in (system.run, *(shuffled(system, seed) for seed in range(5))):
         watched = Watched(run)
         done = explore(watched)
         assert done.complete
@@ -226,11 +226,6 @@ HARD = {
         },
         {"x": ((Kill("ann"),),), "y": ()},
     ),
-    # The run that goes on with a sleeper shows a race, but not all that could go first.
-    "a race in a run that is cut short": System(
-        {"ann": ((Kill("bob"),),), "bob": ((Kill("ann"),),), "cem": ((Start("bob"),),)},
-        sleepers=frozenset({"bob"}),
-    ),
     # ann and z both tell x, but z only because y does because ann does.
     "an order that a chain forces": System(
         {"ann": ((Tell("x"), Tell("y")),)}, {"x": (), "y": ((Tell("z"),),), "z": ((Tell("x"),),)}
@@ -256,7 +251,7 @@ HARD = {
 
 @pytest.mark.parametrize("name", HARD)
 def test_systems_that_were_once_hard(name: str) -> None:
-    """Each of these has a trace that a search with one rule less does not find."""
+    """Each of these is searched wrongly by a search with one rule less."""
     check_against_all_schedules(HARD[name])
 
 

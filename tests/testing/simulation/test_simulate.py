@@ -248,6 +248,19 @@ def test_faults_strike_and_are_shrunk() -> None:
 COUNTER = ak.Child("counter", ak.props(Counter))
 
 
+def test_a_tree_that_is_being_started_is_spared() -> None:
+    """Kills fall on a tree that stands: nobody tests that ``sim.start`` fails if what it starts is killed."""
+
+    async def nested(sim: Sim) -> None:
+        inner = ak.Child("inner", ak.supervise(COUNTER, max_restarts=100))
+        await sim.start(ak.supervise(inner, max_restarts=100))
+        await sim.each(3, lambda _: sim.spawn(Counter))
+
+    test = simulate(strategy="random", examples=100, faults=[kill_actor()], seed=1)(nested)
+    test()
+    assert test.simulated.last.runs == 100
+
+
 def test_an_early_timer_races_with_messages() -> None:
     """Without it virtual time stands still while anything can go on; with it an ask may time out at any moment."""
 
