@@ -234,7 +234,8 @@ def test_faults_planted_in_a_broadcast_are_found(seed: int, data: st.DataObject)
     final = [r for r in reads if r.request.final]
     if len(final) < 2:
         return
-    last = data.draw(st.sampled_from(final[1:]))  # what it has was in a final read before, so it was known
+    # What the first final read has is known to the others.
+    last = data.draw(st.sampled_from(final[1:]))
     message = data.draw(st.sampled_from(value(last)))
     missed = changed(history, lambda o: o is last, lambda m: [e for e in m if e != message])
     found = broadcast(missed).of("never arrived")
