@@ -24,6 +24,7 @@ from actorkit.testing.recording import (
     Recorder,
     RecordingNamedRef,
     RecordingRef,
+    RecordingRegistry,
 )
 from actorkit.testing.trace import Trace
 
@@ -61,6 +62,11 @@ class SteppedDispatcher(Dispatcher):
         self.pinned_cells: dict[trio.lowlevel.Task, Cell] = {}
         if conductor is not None:
             conductor.joined(self)
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """Who writes down what happens, if anybody does."""
+        return self._recorder
 
     @property
     def runtime(self) -> Runtime:
@@ -162,6 +168,7 @@ async def open_stepped_system(
     if recorder is not None:
         runtime.recorder = recorder
         runtime.ref_class, runtime.named_class = RecordingRef, RecordingNamedRef
+        runtime.registry = RecordingRegistry(recorder)
         recorder.observe(runtime)
     async with open_runtime(runtime, logs=False, watchdog=None) as system:
         yield system
