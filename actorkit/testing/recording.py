@@ -16,11 +16,10 @@ import trio
 from actorkit.kernel.call import Call
 from actorkit.kernel.cell import Cell
 from actorkit.kernel.events import DeadLetter, Started, Stopped
-from actorkit.kernel.exits import NORMAL, Crashed, Down, Exit, ExitReason, Failed, Killed, Monitor
+from actorkit.kernel.exits import Crashed, Down, Exit, Failed, Killed
 from actorkit.kernel.items import Fired, Next, Signal
 from actorkit.kernel.message import AskOf
-from actorkit.kernel.ref import DEFAULT_TIMEOUT, CountingRef, NamedRef, Ref
-from actorkit.kernel.registry import Registry
+from actorkit.kernel.ref import CountingRef, NamedRef
 from actorkit.kernel.runtime import Runtime
 from actorkit.kernel.stream import StreamCall
 from actorkit.kernel.wait import CURRENT, Work
@@ -77,7 +76,6 @@ class Recorder:
         self._next = 0
         self._last = 0.0
         self.written: object = None  # by ``send``, which may go on to ``tell``
-        self.touched: set[str] = set()  # looked at or changed, in ways that leave no event
         # What is on its way to whom, by the identity of the message, in the order it was sent.
         self._under_way: dict[tuple[str, int], deque[tuple[int, object]]] = {}
 
@@ -166,78 +164,11 @@ class RecordedRuntime(Runtime):
 
     recorder: Recorder
 
-    def watch(self, watcher: Cell, ref: Ref[Any]) -> Monitor:
-        """Write down that a life was touched, and watch it."""
-        self._touch(ref)
-        return super().watch(watcher, ref)
-
-    def link(self, cell: Cell, ref: Ref[Any]) -> None:
-        """Write down that a life was touched, and link to it."""
-        self._touch(ref)
-        super().link(cell, ref)
-
-    def _touch(self, ref: Ref[Any]) -> None:
-        if self.ref_class is RecordingRef:
-            self.recorder.touched.update((ref.path, f"mail:{ref.path}"))
-
-
-class RecordingRegistry(Registry):
-    """Names that write down who looks at them."""
-
-    __slots__ = ("_recorder",)
-
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
-        self._recorder = recorder
-
-    def holder(self, name: str) -> Cell | None:
-        """Write down, and tell."""
-        self._recorder.touched.add(f"name:{name}")
-        return super().holder(name)
-
-    def register(self, name: str, cell: Cell) -> Cell | None:
-        """Write down, and give the name away."""
-        self._recorder.touched.add(f"name:{name}")
-        return super().register(name, cell)
-
-    def release(self, cell: Cell) -> None:
-        """Write down, and free the name."""
-        if cell.key is not None:
-            self._recorder.touched.add(f"name:{cell.key}")
-        super().release(cell)
-
 
 class RecordingRef(CountingRef[M_contra]):
     """A reference that writes down what is sent through it."""
 
     __slots__ = ()
-
-    @property
-    def alive(self) -> bool:
-        """Write down that somebody looked, and tell."""
-        self._touch()
-        return super().alive
-
-    def _touch(self) -> None:
-        path = self._cell.path
-        _recorder(self._cell).touched.update((path, f"mail:{path}"))
-
-    async def stop(
-        self, reason: ExitReason = NORMAL, *, timeout: float | None = DEFAULT_TIMEOUT
-    ) -> None:
-        """Write down that its life was touched, and end it."""
-        self._touch()
-        await super().stop(reason, timeout=timeout)
-
-    async def wait_stopped(self) -> ExitReason:
-        """Write down that its life was touched, and wait for its end."""
-        self._touch()
-        return await super().wait_stopped()
-
-    def kill(self) -> None:
-        """Write down that its life was touched, and end it."""
-        self._touch()
-        super().kill()
 
     def tell(self, message: M_contra, /) -> None:
         """Write down, and tell."""

@@ -24,7 +24,6 @@ from actorkit.testing.recording import (
     Recorder,
     RecordingNamedRef,
     RecordingRef,
-    RecordingRegistry,
 )
 from actorkit.testing.trace import Trace
 
@@ -62,11 +61,6 @@ class SteppedDispatcher(Dispatcher):
         self.pinned_cells: dict[trio.lowlevel.Task, Cell] = {}
         if conductor is not None:
             conductor.joined(self)
-
-    @property
-    def recorder(self) -> Recorder | None:
-        """Who writes down what happens, if anybody does."""
-        return self._recorder
 
     @property
     def runtime(self) -> Runtime:
@@ -168,7 +162,6 @@ async def open_stepped_system(
     if recorder is not None:
         runtime.recorder = recorder
         runtime.ref_class, runtime.named_class = RecordingRef, RecordingNamedRef
-        runtime.registry = RecordingRegistry(recorder)
         recorder.observe(runtime)
     async with open_runtime(runtime, logs=False, watchdog=None) as system:
         yield system

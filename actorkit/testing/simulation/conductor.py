@@ -19,7 +19,6 @@ import trio
 from actorkit.kernel.cell import Cell, State
 from actorkit.testing.recording import name_of_task
 from actorkit.testing.simulation.strategies import Fifo, Strategy
-from actorkit.testing.simulation.footprints import Footprints
 from actorkit.testing.stepped import SteppedDispatcher
 from actorkit.testing.trace import Reordered, Trace
 from actorkit.testing.trio_internals import by_age, put_off, runnable
@@ -45,16 +44,12 @@ class Turn:
         roused_in: the index of the turn in which the chosen one became able to go on; -1 if before the first, ``BY_IDLENESS``
             if that nobody else could go on any more was what roused it, so that all earlier turns came first.
         events: how many events the trace had before.
-        joined: the indices of the turns in which tasks ended for whose end the chosen one has waited, in a nursery of its own.
-        touched: what it did that others could notice; see ``footprints``.
     """
 
     label: str
     options: tuple[str, ...]
     roused_in: int
     events: int
-    joined: tuple[int, ...] = ()
-    touched: frozenset[str] = frozenset()
 
 
 class TooManySteps(Exception):
@@ -93,8 +88,6 @@ class Conductor:
         self._max = max_steps
         self._arrivals = 0
         self._arrived: dict[Any, tuple[int, int]] = {}
-        self._footprints = Footprints()
-        self._last_turns: dict[trio.Nursery, dict[Task, int]] = {}
         self._names: dict[Task, str] = {}
         self._taken: set[str] = set()
         self._dispatchers: list[SteppedDispatcher] = []
@@ -112,7 +105,6 @@ class Conductor:
     def joined(self, dispatcher: SteppedDispatcher) -> None:
         """A system was opened."""
         self._dispatchers.append(dispatcher)
-        self._footprints.watch(dispatcher)
 
     def became_ready(self, cell: Cell) -> None:
         """An actor can go on."""
@@ -338,7 +330,9 @@ class Conductor:
         _, label, chosen = options[index]
         self._digest.update(f"{label}/{len(options)};".encode())
         if self._keep:
-            self._keep_turn(options, label, chosen)
+            everyone = tuple(label for _, label, _ in options)
+            events = len(self._trace) if self._trace is not None else 0
+            self.turns.append(Turn(label, everyone, self._arrived[chosen][1], events))
         self.step += 1
         if self.step > self._max:
             self._max *= 2
@@ -348,30 +342,6 @@ class Conductor:
                     "A timer or a loop keeps it busy: end the actors, or raise max_steps"
                 )
             )
-
-    def _keep_turn(self, options: list[tuple[int, str, Any]], label: str, chosen: Any) -> None:
-        """Write down a turn that begins, and what the one before it has done."""
-        if self.turns:
-            ended = self.turns[-1]
-            self.turns[-1] = attrs.evolve(ended, touched=self._footprints.since(ended.label))
-        everyone = tuple(label for _, label, _ in options)
-        events = len(self._trace) if self._trace is not None else 0
-        roused_in = self._arrived[chosen][1]
-        joined = self._joined(chosen, roused_in) if isinstance(chosen, Task) else ()
-        self.turns.append(Turn(label, everyone, roused_in, events, joined))
-
-    def _joined(self, task: Task, roused_in: int) -> tuple[int, ...]:
-        """Whose last turns a task has waited for: of all in a nursery, if the end of one of them is what roused it.
-
-        The one that ended last did; but it could not have done so without the others.
-        """
-        nursery = task.parent_nursery
-        if nursery is not None:
-            self._last_turns.setdefault(nursery, {})[task] = self.step
-        for nursery, turns in self._last_turns.items():
-            if nursery.parent_task is task and roused_in in turns.values():
-                return tuple(turns[child] for child in turns if child not in nursery.child_tasks)
-        return ()
 
 
 def _arrival(option: tuple[int, str, Any]) -> int:

@@ -195,9 +195,7 @@ def transitions(outcome: Outcome) -> list[Transition]:
     found: list[Transition] = []
     for index, (turn, end) in enumerate(zip(outcome.turns, ends, strict=True)):
         causes = set(range(index)) if turn.roused_in == BY_IDLENESS else {turn.roused_in}
-        causes.update(turn.joined)
         writes = {"world"} if turn.label.startswith("clock") else set[str]()
-        writes |= turn.touched - {turn.label}
         for event in events[turn.events : end]:
             if isinstance(event, Sent):
                 sent_in[event.number] = index
@@ -205,7 +203,7 @@ def transitions(outcome: Outcome) -> list[Transition]:
             elif isinstance(event, Handled):
                 causes.add(sent_in.get(event.number, index))
             elif isinstance(event, (Began, Ended)):
-                writes |= {"world", event.actor, f"mail:{event.actor}"}
+                writes |= {"world", event.actor}
             elif isinstance(event, Lost):
                 writes.add("world")
         earlier = tuple(sorted(cause for cause in causes if 0 <= cause < index))
