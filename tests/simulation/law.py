@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Iterable
+from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
+import attrs
 import pytest
 import trio
 
@@ -29,6 +31,27 @@ _SEARCHES = [
 
 H = TypeVar("H")
 Body = Callable[..., Awaitable[None]]
+
+
+@attrs.frozen
+class KillInAnyState:
+    """A fault that spares nobody: as ``kill_actor``, and also of trees that are being started, so that they may fail to.
+
+    Attributes:
+        match: a pattern for the path.
+    """
+
+    match: str
+
+    def strike(self, sim: Sim, arg: int, /) -> str | None:
+        """Kill one of them."""
+        cells = sim.system.runtime.cells.values()
+        found = [cell.ref for cell in cells if fnmatchcase(cell.path, self.match)]
+        if not found:
+            return None
+        victim = found[arg % len(found)]
+        victim.kill()
+        return f"kill {victim.path}"
 
 
 def law(

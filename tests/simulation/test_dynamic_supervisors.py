@@ -5,10 +5,10 @@ from __future__ import annotations
 import trio
 
 import actorkit as ak
-from actorkit.testing import Sim, crash_actor, early_timer, kill_actor
-from tests.simulation.law import insist, law, start
+from actorkit.testing import Sim, crash_actor, early_timer
+from tests.simulation.law import KillInAnyState, insist, law, start
 
-FAULTS = [kill_actor(), crash_actor(), early_timer()]
+FAULTS = [KillInAnyState("/*/*"), crash_actor(), early_timer()]
 
 
 @ak.message

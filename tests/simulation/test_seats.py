@@ -11,7 +11,7 @@ import trio
 import actorkit as ak
 from actorkit.supervision.spec import Strategy
 from actorkit.testing import Sim, crash_actor, early_timer, kill_actor
-from tests.simulation.law import insist, law, start
+from tests.simulation.law import KillInAnyState, insist, law, start
 
 ROUNDS = 4
 
@@ -156,7 +156,7 @@ async def test_nor_where_siblings_are_stopped(sim: Sim) -> None:
     await _tree(sim, "one_for_all", 0.05)
 
 
-@law(faults=[kill_actor(), crash_actor(), early_timer()], sometimes=["crashed", "killed above"])
+@law(faults=[KillInAnyState("/top/*"), early_timer()], sometimes=["crashed", "killed above"])
 async def test_nor_where_the_supervisor_is_restarted(sim: Sim) -> None:
     """A supervisor that is killed, or gives up, and is restarted, has the same seats, with the mail in them."""
     ledger = Ledger(sim)

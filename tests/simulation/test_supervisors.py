@@ -11,12 +11,12 @@ import trio
 import actorkit as ak
 from actorkit.supervision.door import SupervisorProps
 from actorkit.supervision.spec import Strategy
-from actorkit.testing import Sim, crash_actor, early_timer, kill_actor
-from tests.simulation.law import insist, law, nobody_left, start
+from actorkit.testing import Sim, crash_actor, early_timer
+from tests.simulation.law import KillInAnyState, insist, law, nobody_left, start
 from tests.supervision.shadow import Follower, Trace
 from tests.supervision.support import Crash, End, Nap, Stage, WorkerMessage
 
-FAULTS = [kill_actor(), crash_actor(), early_timer()]
+FAULTS = [KillInAnyState("/top/*"), crash_actor(), early_timer()]
 PLENTY = 1000
 
 
