@@ -8,6 +8,7 @@
     |   +-- MailboxFull          the callee's mailbox is at capacity; the request was not handled
     |   +-- CircularAsk          the callee is itself waiting for the asker
     |   +-- Unhandled            the callee has no handler for this message
+    |   +-- Unencodable (TypeError)  the message, or its reply, cannot travel to another node
     |   +-- Refused              the callee said no; subclass it for expected business errors
     |       +-- ChildError       a supervisor was asked for what it cannot do
     |           +-- ChildNotFound, ChildRunning, ChildRestarting, ChildPresent
@@ -18,6 +19,11 @@
     |   +-- AlreadyStarted       the name, or the child id, is taken by a live actor
     +-- SpecError (ValueError)   a child or supervisor specification is wrong; names the value
     +-- VocabularyError (TypeError)  an actor class and its messages do not fit together
+    +-- NodeError                what was asked of a node cannot be done
+    |   +-- NotGranted           the peer has not granted this node that
+    |   +-- CodeMissing          the class is not known there, and may not be shipped
+    |   +-- ConnectFailed        a node could not be reached, or would not talk to this one
+    +-- ProtocolError (ValueError)  bytes from outside that are not what was agreed on
     +-- CallbackFailed           a function handed to another actor raised there
     +-- SystemClosed             the actor system is shutting down, or was never opened
 
@@ -105,6 +111,10 @@ class Unhandled(AskError):
         self.message_type = message_type
 
 
+class Unencodable(AskError, TypeError):
+    """The message, or its reply, holds something that cannot travel to another node; nothing was sent."""
+
+
 class Refused(AskError):
     """The actor declined the request and lives on; subclass it for expected business errors.
 
@@ -186,6 +196,33 @@ class ChildPresent(ChildError):
     """A stopped child with this id is present; restart or delete it."""
 
     says = "is present but stopped; restart it, or delete it first"
+
+
+class NodeError(ActorkitError):
+    """What was asked of a node cannot be done; the text says why, and what to do."""
+
+
+class NotGranted(NodeError):
+    """The peer has not granted this node what it asked for: ``spawn``, ``inspect``, ``control`` or ``ship-code``."""
+
+    def __init__(self, node: str, grant: str) -> None:
+        super().__init__(
+            f"node {node} has not granted {grant!r} to this node; open it with a secret that does"
+        )
+        self.node = node
+        self.grant = grant
+
+
+class CodeMissing(NodeError):
+    """The class is not known on that node: import its module there, or allow code to be shipped on both sides."""
+
+
+class ConnectFailed(NodeError):
+    """A node could not be reached, or would not talk to this one."""
+
+
+class ProtocolError(ActorkitError, ValueError):
+    """Bytes from another node, or from a file, that are not what was agreed on; whoever sent them is cut off."""
 
 
 class SpecError(ActorkitError, ValueError):

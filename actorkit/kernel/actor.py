@@ -27,6 +27,7 @@ from actorkit.kernel.context import Context
 from actorkit.kernel.exits import Down, Exit, ExitReason
 from actorkit.kernel.mailbox import Mailbox
 from actorkit.kernel.message import AskOf, StreamOf
+from actorkit.kernel.notices import GroupChanged, NodeLost, NodeUp
 from actorkit.kernel.stream import ReplyStream
 from actorkit.kernel.vocabulary import (
     MARK,
@@ -106,6 +107,14 @@ class Actor(Generic[M_contra]):
         """An exit signal came, and ``trap_exits`` is set; may be async."""
         return None
 
+    def node_changed(self, notice: NodeUp | NodeLost, /) -> Awaitable[None] | None:
+        """A node came up or is lost, and ``ctx.monitor_nodes`` asked to hear of it; may be async."""
+        return None
+
+    def group_changed(self, notice: GroupChanged, /) -> Awaitable[None] | None:
+        """Actors joined or left a process group that ``ctx.watch_group`` watches; may be async."""
+        return None
+
     def describe(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
         """What status queries and crash reports show of the state: override it to hide secrets.
 
@@ -115,7 +124,16 @@ class Actor(Generic[M_contra]):
         return state
 
 
-_HOOKS = ("__init__", "started", "stopping", "down", "exited", "describe")
+_HOOKS = (
+    "__init__",
+    "started",
+    "stopping",
+    "down",
+    "exited",
+    "node_changed",
+    "group_changed",
+    "describe",
+)
 
 
 def open_to_interrupts(function: object) -> None:

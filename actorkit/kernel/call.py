@@ -36,6 +36,13 @@ class Call(Wait):
         """Nobody answered in time."""
         target = self.target_path
         self.fail(AskTimeout(target, type(self.message).__qualname__, self.seconds or 0.0))
+        if self.target is not None:
+            self.target.given_up(self)
+
+    def cancelled(self) -> None:
+        """The asker waits no more."""
+        if self.target is not None:
+            self.target.given_up(self)
 
     @property
     def target_path(self) -> str:

@@ -15,13 +15,13 @@ from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from actorkit.errors import MailboxFull
 from actorkit.kernel.address import Address
 from actorkit.kernel.call import Call, died
 from actorkit.kernel.events import DeadReason, HighWater
-from actorkit.kernel.exits import KILLED, ExitReason
+from actorkit.kernel.exits import KILLED, NO_ACTOR, ExitReason
 from actorkit.kernel.items import (
     ATTENTION,
     NO_MAIL,
@@ -47,7 +47,9 @@ from actorkit.kernel.wait import (
 
 if TYPE_CHECKING:
     from actorkit.kernel.actor import Actor, Props
+    from actorkit.kernel.life import EndWait
     from actorkit.kernel.ref import Ref
+    from actorkit.kernel.relations import Watch
     from actorkit.kernel.runtime import Runtime
     from actorkit.kernel.seat import Seat
     from actorkit.kernel.vocabulary import HandlerTable
@@ -70,7 +72,14 @@ class Leave(Exception):
 
 
 class Cell:
-    """One incarnation of one actor. Only the kernel touches it; users hold a ``Ref``."""
+    """One incarnation of one actor. Only the kernel touches it; users hold a ``Ref``.
+
+    A cell may stand for an actor on another node (``elsewhere``): its full, closed mailbox sends all that comes through the
+    slow doors below, which the cluster's subclass leads to the wire.
+    """
+
+    elsewhere: ClassVar[bool] = False
+    name_elsewhere: ClassVar[str | None] = None  # by which it is reached, if by name and elsewhere
 
     __slots__ = (
         "__weakref__", "actor", "batch", "call", "carrier", "children", "control", "crowded", "deferred",
@@ -239,6 +248,54 @@ class Cell:
             case _:
                 self.accept(message)
                 return True
+
+    def admit(self, message: Any) -> deque[Any]:
+        """The slow door of asks: the mailbox for one more request, room made if the policy says so.
+
+        Raises:
+            ActorDied: the actor is gone.
+            MailboxFull: there is no room, and the policy makes none.
+        """
+        if self.state is State.DEAD:
+            self.runtime.dead_letter(message, self, DeadReason.NO_ACTOR)
+            raise died(self.path, NO_ACTOR)
+        if self.full():
+            self.runtime.dead_letter(message, self, DeadReason.MAILBOX_FULL)
+            raise MailboxFull(self.path, self.mailbox.capacity)
+        self.make_room()
+        return self.open_mail()
+
+    def send_exit(self, sender: Cell | None, reason: ExitReason, *, linked: bool) -> None:
+        """Send an exit signal to an actor that lives elsewhere."""
+        raise NotImplementedError
+
+    def send_kill(self) -> None:
+        """Kill an actor that lives elsewhere."""
+        raise NotImplementedError
+
+    def send_stop(
+        self, wait: EndWait, reason: ExitReason, *, limit: float | None, kill: bool
+    ) -> None:
+        """Tell an actor that lives elsewhere to end; ``wait`` is over once it has."""
+        raise NotImplementedError
+
+    def watched(self, watch: Watch[Cell]) -> None:
+        """Somebody here has begun to watch this actor, that may live elsewhere."""
+
+    def unwatched(self, watch: Watch[Cell]) -> None:
+        """Somebody here does not watch this actor any more."""
+
+    def linked_to(self, cell: Cell) -> None:
+        """An actor here has been linked to this one, that may live elsewhere."""
+
+    def unlinked_from(self, cell: Cell) -> None:
+        """A link to this actor has been undone."""
+
+    def given_up(self, call: Call) -> None:
+        """An asker waits no more; the actor is not told."""
+
+    def expect_end(self) -> None:
+        """Somebody has begun to wait for the end of this incarnation."""
 
     def make_room(self) -> Admission:
         """Decide about one more message, note the high-water mark, and drop the oldest if that is the policy."""

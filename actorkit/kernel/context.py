@@ -11,6 +11,7 @@ from actorkit.kernel.cell import Cell, State
 from actorkit.kernel.ending import exit_signal
 from actorkit.kernel.exits import NO_ACTOR, NORMAL, SHUTDOWN, Down, Exit, ExitReason, Monitor
 from actorkit.kernel.items import ATTENTION, Next, Signal, StopOrder, take_out
+from actorkit.kernel.notices import GroupChanged, Notice
 from actorkit.kernel.registry import name_of
 from actorkit.kernel.timekeeping import IdleTimer, Sleep, TimerHandle
 from actorkit.kernel.wait import direct_cell
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from actorkit.kernel.address import Address
     from actorkit.kernel.events import Events
     from actorkit.kernel.ref import Ref
-    from actorkit.kernel.registry import Key
+    from actorkit.kernel.registry import Group, Key
     from actorkit.kernel.runtime import Runtime
     from actorkit.kernel.seat import Seat
 
@@ -148,6 +149,7 @@ class Context(Generic[M_contra]):
         *,
         name: str | Key[N] | None = None,
         link: bool = True,
+        node: str | None = None,
         start_timeout: float | None = None,
     ) -> Ref[N]:
         """Start an actor below this one and wait until it is ready.
@@ -157,26 +159,36 @@ class Context(Generic[M_contra]):
             name: a name unique on the node to register it under, before its constructor runs.
             link: whether the two die together; a linked child's crash ends this actor unless it traps exits, and the
                 end of this actor, for whatever reason, ends the child.
+            node: the name of the node to start it on, which must have granted ``spawn``; here, unless told otherwise.
             start_timeout: seconds it may take to become ready.
 
         Raises:
-            StartFailed: its constructor or ``started`` failed; nothing is left of it.
+            StartFailed: its constructor or ``started`` failed, or its node cannot be reached (``NoConnection``) or would not
+                start it; nothing is left of it.
             StartTimeout: it took too long and was killed.
             StartIgnored: it declined to run.
             AlreadyStarted: the name is taken; its constructor was not called.
         """
         me = self._living()
         cell, _ = await me.runtime.start(
-            props, parent=me, name=name, link=link, start_timeout=start_timeout
+            props, parent=me, name=name, link=link, node=node, start_timeout=start_timeout
         )
         return cell.ref
 
     async def spawn_watched(
-        self, props: Props[N], /, *, name: str | Key[N] | None = None, link: bool = False
+        self,
+        props: Props[N],
+        /,
+        *,
+        name: str | Key[N] | None = None,
+        link: bool = False,
+        node: str | None = None,
     ) -> tuple[Ref[N], Monitor]:
         """Start an actor and watch it, with no moment in between in which its death could be missed."""
         me = self._living()
-        cell, monitor = await me.runtime.start(props, parent=me, name=name, link=link, watch=True)
+        cell, monitor = await me.runtime.start(
+            props, parent=me, name=name, link=link, watch=True, node=node
+        )
         assert monitor is not None
         return cell.ref, monitor
 
@@ -201,10 +213,12 @@ class Context(Generic[M_contra]):
         me = self._cell
         if me.fenced():
             return False
-        active = me.runtime.relations.unwatch(monitor, me) is not None
+        watch = me.runtime.relations.unwatch(monitor, me)
+        if watch is not None:
+            watch.target.unwatched(watch)
         if flush:
             self._flush(lambda notice: isinstance(notice, Down) and notice.monitor == monitor)
-        return active
+        return watch is not None
 
     def link(self, ref: Ref[Any], /) -> None:
         """Tie this actor's fate to another's, both ways; linking twice, or to oneself, changes nothing.
@@ -223,7 +237,8 @@ class Context(Generic[M_contra]):
         other = ref._cell
         if self._cell.fenced():  # those it was linked to are told of its death
             return
-        self._cell.runtime.relations.unlink(self._cell, other)
+        if self._cell.runtime.relations.unlink(self._cell, other):
+            other.unlinked_from(self._cell)
         if flush:
             self._flush(
                 lambda notice: (
@@ -238,6 +253,41 @@ class Context(Generic[M_contra]):
         """
         if not self._cell.fenced():
             exit_signal(ref._cell, self._cell, self._cell.ref, reason, linked=False)
+
+    # Other nodes -------------------------------------------------------------------------------------------------
+
+    def monitor_nodes(self) -> None:
+        """Hear of nodes that come up (``NodeUp``) and are lost (``NodeLost``), at the hook ``node_changed``.
+
+        Every call counts: n calls give n notices of each change. ``NodeUp`` comes before anything that node sends, and
+        ``NodeLost`` after everything it has sent, every ``Down`` and ``Exit`` included.
+
+        Raises:
+            LookupError: this system is no node of a cluster.
+        """
+        me = self._living()
+        me.runtime.port().monitor_nodes(me)
+
+    def demonitor_nodes(self) -> bool:
+        """Undo one ``monitor_nodes``; tells whether there was one."""
+        me = self._living()
+        return me.runtime.port().demonitor_nodes(me)
+
+    def watch_group(self, group: Group[N], /) -> tuple[Ref[N], ...]:
+        """The members of a process group now, and from now on every change, at the hook ``group_changed``.
+
+        Raises:
+            LookupError: this system is no node of a cluster.
+        """
+        me = self._living()
+        return me.runtime.port().watch_group(group.name, me)
+
+    def unwatch_group(self, group: Group[Any], /) -> bool:
+        """Hear of a group no more; tells whether it was watched. No notice arrives after this returns."""
+        me = self._living()
+        watched = me.runtime.port().unwatch_group(group.name, me)
+        self._flush(lambda n: isinstance(n, GroupChanged) and n.group == group.name)
+        return watched
 
     # Time --------------------------------------------------------------------------------------------------------
 
@@ -373,7 +423,7 @@ class Context(Generic[M_contra]):
             raise died(cell.path, cell.reason or cell.doomed or NO_ACTOR)
         return cell
 
-    def _flush(self, match: Callable[[Down | Exit], bool]) -> list[Any]:
+    def _flush(self, match: Callable[[Down | Exit | Notice], bool]) -> list[Any]:
         """Take the death notices that match out of the mailbox."""
         cell = self._cell
         taken = take_out(cell.queue, lambda item: type(item) is Signal and match(item.notice))

@@ -169,6 +169,7 @@ class Dispatcher:
         "_idle",
         "_runtime",
         "_stride",
+        "_turn_ends",
         "awake",
         "enqueue",
         "nursery",
@@ -189,6 +190,7 @@ class Dispatcher:
         self.token: trio.lowlevel.TrioToken | None = None
         self._idle: list[trio.lowlevel.Task] = []
         self._stride = 1
+        self._turn_ends: list[Callable[[], None]] = []
         self.pinned = 0
         # For the watchdog, which reads them from its own thread.
         self.running: Cell | None = None
@@ -199,6 +201,17 @@ class Dispatcher:
         self.ready.append(cell)
         if not self.awake:
             self.wake()
+
+    def at_turn_end(self, step: Callable[[], None]) -> None:
+        """Do something once the turn under way is over, or soon if none is: what a turn has sent goes out in one piece."""
+        self._turn_ends.append(step)
+        if not self.awake:
+            self.wake()
+
+    def _end_turn(self) -> None:
+        steps, self._turn_ends = self._turn_ends, []
+        for step in steps:
+            step()
 
     def wake(self) -> None:
         """Get a carrier to look at the run queue.
@@ -226,7 +239,7 @@ class Dispatcher:
         )
 
     def _serve(self) -> None:
-        if self.ready and not self.awake:
+        if (self.ready or self._turn_ends) and not self.awake:
             self.wake()
 
     def turn(self, carrier: Carrier) -> tuple[Cell, Any] | None:
@@ -282,6 +295,8 @@ class Dispatcher:
             while True:
                 stuck = self.turn(carrier)
                 self._runtime.clock.stamp()
+                if self._turn_ends:
+                    self._end_turn()
                 if stuck is not None:
                     await self._pin(carrier, *stuck)
                     if scope.cancel_called:
@@ -315,8 +330,7 @@ class Dispatcher:
     async def _pin(self, carrier: Carrier, cell: Cell, trap: Any) -> None:
         """Stay with a cell that waits on trio, while others are served by another carrier."""
         self.awake = False
-        if self.ready:
-            self.wake()
+        self._serve()
         cell.pinned = True
         self.pinned += 1
         try:

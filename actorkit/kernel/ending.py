@@ -29,6 +29,9 @@ def exit_signal(
     ``Normal`` from somebody else is dropped - but over the link to its parent it ends the actor in good order, so a
     linked child never outlives the one that started it.
     """
+    if cell.elsewhere:
+        cell.send_exit(sender, reason, linked=linked)
+        return
     if cell.beyond:
         return
     to_self = sender is cell
@@ -51,6 +54,9 @@ def doom(cell: Cell, reason: ExitReason) -> None:
     one is resumed to end, one that waits on trio has its carrier cancelled, and one whose own code is what called
     goes on until it next awaits or returns.
     """
+    if cell.elsewhere:
+        cell.send_kill()
+        return
     if cell.beyond:
         return
     cell.doomed = reason

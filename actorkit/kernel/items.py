@@ -11,6 +11,7 @@ import attrs
 from actorkit.kernel.call import Call
 from actorkit.kernel.exits import Crashed, Down, Exit, ExitReason
 from actorkit.kernel.message import shortened
+from actorkit.kernel.notices import Notice
 from actorkit.kernel.stream import StreamCall
 from actorkit.kernel.wait import Sentinel, Wait
 
@@ -48,9 +49,9 @@ class Fired:
 
 @attrs.frozen(slots=True, eq=False)
 class Signal:
-    """A death notice on its way through the mailbox. A ``Down`` or ``Exit`` that somebody tells is a message."""
+    """A notice on its way through the mailbox. A ``Down`` or ``Exit`` that somebody tells is a message."""
 
-    notice: Down | Exit
+    notice: Down | Exit | Notice
 
 
 @attrs.frozen(slots=True)

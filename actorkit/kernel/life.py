@@ -31,6 +31,7 @@ from actorkit.kernel.items import (
     take_out,
 )
 from actorkit.kernel.message import StreamRequest
+from actorkit.kernel.notices import GroupChanged, NodeLost, NodeUp, Notice
 from actorkit.kernel.stream import ReplyStream, StreamCall, produce
 from actorkit.kernel.vocabulary import Kind
 from actorkit.kernel.wait import NOBODY, PARK, ActorExit, Wait
@@ -232,7 +233,7 @@ async def attend_or_other(cell: Cell, item: Any, cls: type, seq: int) -> None:
     elif cls is Next:
         cell.took(seq, item.message)
         await told(cell, item.message)
-    elif cls is StreamCall:
+    elif isinstance(item, StreamCall):
         cell.took(seq, item.message)
         await stream_call(cell, item)
     elif cls is Signal:
@@ -270,12 +271,20 @@ async def told(cell: Cell, message: Any) -> None:
         await tell_other(cell, entry, message)
 
 
-async def signal(cell: Cell, notice: Down | Exit) -> None:
-    """Hand a death notice to the hook made for it."""
+async def signal(cell: Cell, notice: Down | Exit | Notice) -> None:
+    """Hand a notice to the hook made for it."""
     actor = cell.actor
     if actor is None:
         return
-    await finish(actor.down(notice) if isinstance(notice, Down) else actor.exited(notice))
+    match notice:
+        case Down():
+            await finish(actor.down(notice))
+        case Exit():
+            await finish(actor.exited(notice))
+        case GroupChanged():
+            await finish(actor.group_changed(notice))
+        case NodeUp() | NodeLost():
+            await finish(actor.node_changed(notice))
 
 
 async def fired(cell: Cell, item: Fired) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from trio.lowlevel import enable_ki_protection
 
-from actorkit.errors import CircularAsk, MailboxFull
+from actorkit.errors import CircularAsk
 from actorkit.kernel.address import Address
 from actorkit.kernel.call import Call, died
 from actorkit.kernel.cell import Cell, State
@@ -86,7 +86,9 @@ class Ref(Generic[M_contra]):
 
     @enable_ki_protection
     def tell(self, message: M_contra, /) -> None:
-        """Send a message and go on at once. Never raises: what cannot be delivered becomes a dead letter.
+        """Send a message and go on at once: what cannot be delivered becomes a dead letter, and nothing is raised.
+
+        One thing is: ``Unencodable``, if the actor lives on another node and the message cannot travel.
 
         Like everything here it may be used in the system's own thread only. From another one it is unsafe, and found out
         (``RuntimeError``) only if the system happens to rest: go through a ``Portal`` there.
@@ -142,9 +144,11 @@ class Ref(Generic[M_contra]):
         Raises:
             AskTimeout: no reply in time, so the outcome is unknown; the actor is not told.
             ActorDied: the actor is gone, or died before it answered; known at once, not by time-out.
+            NodeDown: the connection to the actor's node was lost, or cannot be made: the outcome is unknown.
             MailboxFull: there was no room; nothing was sent.
             CircularAsk: the actor waits, directly or not, for this one.
             Unhandled: the actor has no handler for the message.
+            Unencodable: the message, or its reply, cannot travel to another node.
             Refused: the actor said no; the subclass says why.
         """
         cell = self._cell
@@ -157,8 +161,7 @@ class Ref(Generic[M_contra]):
         call = Call(message, me, cell)
         queue = cell.queue
         if len(queue) >= cell.limit:
-            _check_door(cell, message)
-            queue = cell.open_mail()
+            queue = cell.admit(message)
         if timeout is not None:  # first, for a wrong time-out must not leave a request behind
             call.seconds = timeout
             lane = me.runtime.clock.lanes.get(timeout)
@@ -182,7 +185,7 @@ class Ref(Generic[M_contra]):
             raise died(cell.path, KILLED)
         call = Call(message, None, cell)
         if len(cell.queue) >= cell.limit:
-            _check_door(cell, message)
+            cell.admit(message)
         if timeout is not None:
             call.seconds = timeout
             cell.runtime.clock.expire(call, timeout)
@@ -219,7 +222,7 @@ class Ref(Generic[M_contra]):
             cell.runtime.dead_letter(call.message, cell, DeadReason.FENCED)
             raise died(cell.path, KILLED)
         if len(cell.queue) >= cell.limit:
-            _check_door(cell, call.message)
+            cell.admit(call.message)
         cell.accept(call)
 
     async def stop(
@@ -321,22 +324,12 @@ class CountingNamedRef(  # pyright: ignore[reportIncompatibleVariableOverride] -
     __slots__ = ()
 
 
-def _check_door(cell: Cell, message: Any) -> None:
-    """Refuse an ask at the door of a dead or full mailbox; make room if the policy says so."""
-    if cell.state is State.DEAD:
-        cell.runtime.dead_letter(message, cell, DeadReason.NO_ACTOR)
-        raise died(cell.path, NO_ACTOR)
-    if cell.full():
-        cell.runtime.dead_letter(message, cell, DeadReason.MAILBOX_FULL)
-        raise MailboxFull(cell.path, cell.mailbox.capacity)
-    cell.make_room()
-
-
 async def _end_of(cell: Cell, timeout: float | None) -> ExitReason:
     wait = StopWait(direct_cell(), cell, timeout)
     if cell.waiters is None:
         cell.waiters = []
     cell.waiters.append(wait)
+    cell.expect_end()
     if timeout is not None:
         cell.runtime.clock.expire(wait, timeout)
     reason: ExitReason = await wait

@@ -30,6 +30,19 @@ class Key(Generic[M]):
         return self.name
 
 
+@attrs.frozen(slots=True)
+class Group(Generic[M]):
+    """A process group that knows the vocabulary of its members: ``READERS = Group[Read]("readers")``.
+
+    Any number of actors on any number of nodes may be in it; see ``Node.join``.
+    """
+
+    name: str = attrs.field(validator=_checked_name)
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Registry:
     """The names of one node."""
 

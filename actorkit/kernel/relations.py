@@ -84,11 +84,15 @@ class Relations(Generic[P]):
 
     def watch(self, watcher: P, target: P, name: str | None = None) -> Monitor:
         """Let ``watcher`` hear of the death of ``target``, once per call."""
+        return self.enter(watcher, target, name).monitor
+
+    def enter(self, watcher: P, target: P, name: str | None = None) -> Watch[P]:
+        """As ``watch``, and return the whole entry."""
         watch = Watch(self.new_monitor(), watcher, target, name)
         self._watches[watch.monitor] = watch
         self._of_target.setdefault(target, {})[watch.monitor] = None
         self._of_watcher.setdefault(watcher, {})[watch.monitor] = None
-        return watch.monitor
+        return watch
 
     def unwatch(self, monitor: Monitor, watcher: P | None = None) -> Watch[P] | None:
         """Remove a monitor and return it; None if it is unknown, has fired, or is not ``watcher``'s, if one is given."""

@@ -9,7 +9,8 @@ import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable
 from types import GeneratorType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakValueDictionary
 
 import trio
 
@@ -54,6 +55,9 @@ from actorkit.kernel.seat import Seat
 from actorkit.kernel.timekeeping import Clock
 from actorkit.kernel.wait import CURRENT, ZOMBIES, Wait, Work, direct_cell
 from actorkit.seams import Seams
+
+if TYPE_CHECKING:
+    from actorkit.kernel.port import NodePort
 
 ZOMBIE_GRACE = (
     1.0  # seconds a killed actor's code may take to unwind before it is declared dead all the same
@@ -146,6 +150,8 @@ class Runtime:
         self._next_serial = 1
         self._burying: deque[Callable[[], None]] | None = None
         self._nobody: dict[str, Cell] = {}
+        self.node_port: NodePort | None = None
+        self._numbered_seats: WeakValueDictionary[int, Seat] = WeakValueDictionary()
 
     # Starting ----------------------------------------------------------------------------------------------------
 
@@ -164,6 +170,7 @@ class Runtime:
         watch: bool = False,
         seat: Seat | None = None,
         start_timeout: float | None = None,
+        node: str | None = None,
     ) -> tuple[Cell, Monitor | None]:
         """Start an actor and wait until it is ready (OTP section 2).
 
@@ -172,6 +179,17 @@ class Runtime:
         """
         self._check_open(props)
         key = name_of(name) if name is not None else None
+        if node is not None and node != self.node:
+            return await self.port().start_there(
+                node,
+                props,
+                parent=parent,
+                name=key,
+                link=link,
+                watch=watch,
+                seat=seat,
+                start_timeout=start_timeout,
+            )
         if key is not None and (held := self.registry.holder(key)) is not None:
             raise AlreadyStarted(key, held.ref)
         cell = self._new_cell(props, parent, segment or key, seat)
@@ -264,7 +282,9 @@ class Runtime:
         if target is watcher:
             return self.relations.new_monitor()
         if State.STARTING <= target.state <= State.STOPPING:
-            return self.relations.watch(watcher, target, name)
+            watch = self.relations.enter(watcher, target, target.name_elsewhere or name)
+            target.watched(watch)
+            return watch.monitor
         monitor = self.relations.new_monitor()
         address = target.address if target.serial else None
         notice = Down(monitor, ref, None if name else address, NO_ACTOR, name)
@@ -276,6 +296,7 @@ class Runtime:
         other = self._own(ref)
         if State.STARTING <= other.state <= State.STOPPING:
             self.relations.link(cell, other)
+            other.linked_to(cell)
         elif cell.traps:
             cell.put(Signal(Exit(ref, other.address, NO_ACTOR)))
         else:
@@ -308,6 +329,9 @@ class Runtime:
         """Tell an actor to end; ``stopped`` waits until it has. No exit signal of it reaches ``by``, who ordered it."""
         wait = EndWait(None, cell)
         wait.by = by
+        if cell.elsewhere:
+            cell.send_stop(wait, reason, limit=limit, kill=kill)
+            return wait
         if cell.state is State.DEAD or not cell.serial:
             wait.resolve(cell.reason or NO_ACTOR)
             return wait
@@ -435,6 +459,34 @@ class Runtime:
             checked_segment(segment)
             seat = seats[segment] = Seat(self, child_path(cell.path, segment), segment)
         return seat
+
+    def port(self) -> NodePort:
+        """The door to other nodes.
+
+        Raises:
+            LookupError: this system is no node of a cluster.
+        """
+        if self.node_port is None:
+            raise LookupError(
+                f"system {self.node!r} is no node of a cluster; open it with open_node({self.node!r})"
+            )
+        return self.node_port
+
+    def number_of(self, seat: Seat) -> int:
+        """The number by which other nodes know a seat: out of the same count as actors' serials."""
+        if not seat.number:
+            seat.number = self._next_serial
+            self._next_serial += 1
+            self._numbered_seats[seat.number] = seat
+        return seat.number
+
+    def by_number(self, number: int) -> Cell | None:
+        """The living actor with that serial, or whoever sits in the seat with that number; None if there is nobody."""
+        cell = self.cells.get(number)
+        if cell is None:
+            seat = self._numbered_seats.get(number)
+            cell = seat.cell if seat is not None else None
+        return cell
 
     def start_work(
         self, cell: Cell, function: Callable[..., Awaitable[object]], args: tuple[Any, ...]

@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 class Seat:
     """One place below one supervisor."""
 
-    __slots__ = ("cell", "closed", "path", "ref", "runtime", "seats", "segment")
+    __slots__ = (
+        "__weakref__",
+        "cell",
+        "closed",
+        "number",
+        "path",
+        "ref",
+        "runtime",
+        "seats",
+        "segment",
+    )
 
     def __init__(self, runtime: Runtime, path: str, segment: str) -> None:
         self.runtime = runtime
@@ -35,6 +45,7 @@ class Seat:
         self.segment = segment
         self.ref: Ref[Any] = runtime.new_ref()
         self.seats: dict[str, Seat] = {}
+        self.number = 0  # by which other nodes know it; 0 while none does
         self.closed = False
         self.cell: Cell = self._vacancy(runtime.vacant)
         self.ref._cell = self.cell

@@ -290,6 +290,10 @@ class TimedInspection(Inspection):
 
 def _living(ref: Ref[Any]) -> Cell:
     cell = ref._cell
+    if cell.elsewhere:
+        raise ValueError(
+            f"{ref} lives on another node; look into it from there: node.remote({cell.address.node!r})"
+        )
     if cell.state in (State.DEAD, State.NEW):
         raise died(cell.path, cell.reason or NO_ACTOR)
     return cell

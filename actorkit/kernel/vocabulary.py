@@ -18,6 +18,7 @@ import attrs
 from actorkit.errors import VocabularyError
 from actorkit.kernel.exits import Down, Exit
 from actorkit.kernel.message import Request, StreamRequest
+from actorkit.kernel.notices import GroupChanged, NodeLost, NodeUp
 
 MARK = "__actorkit_handles__"
 
@@ -145,9 +146,9 @@ def kind_of(function: Callable[..., Any], taken: type, cls: type) -> Kind:
             message that is no StreamRequest, or takes a death notice.
     """
     where = f"{cls.__qualname__}.{getattr(function, '__name__', function)}"
-    if taken in (Down, Exit):
+    if taken in (Down, Exit, NodeUp, NodeLost, GroupChanged):
         raise VocabularyError(
-            f"{where}: {taken.__qualname__} is no message; it arrives at its hook, down or exited"
+            f"{where}: {taken.__qualname__} is no message; it arrives at a hook: down, exited, node_changed, group_changed"
         )
     positional = _positional(function)
     streams = _streams(function, taken)
