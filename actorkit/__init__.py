@@ -5,7 +5,9 @@ How this package is laid out, from the ground up:
     errors.py      every exception, the tree drawn in its docstring
     seams/         where a node touches the world: time, chance, threads, network, disk
     kernel/        what an actor is; start reading at kernel/actor.py, then cell.py and dispatcher.py
+    codec/         messages as plain values, and back
     supervision/   who restarts whom; the decisions are in plan.py
+    cluster/       how a letter crosses; the decisions are in membership.py, handshake.py and wire.py
     observe/       turns the kernel's events into views for people
     testing/       tests of actors: a kit, a simulator, protocols described once
     demo/, cli/    the command line and the main job it shows
@@ -16,6 +18,7 @@ their own. ``import actorkit as ak`` is the usual form.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from actorkit.errors import (
@@ -31,9 +34,14 @@ from actorkit.errors import (
     ChildRestarting,
     ChildRunning,
     CircularAsk,
+    CodeMissing,
+    ConnectFailed,
     Ignore,
     MailboxFull,
     NodeDown,
+    NodeError,
+    NotGranted,
+    ProtocolError,
     Refused,
     SpecError,
     StartError,
@@ -42,6 +50,7 @@ from actorkit.errors import (
     StartTimeout,
     Stop,
     SystemClosed,
+    Unencodable,
     Unhandled,
     VocabularyError,
 )
@@ -81,8 +90,9 @@ from actorkit.kernel.exits import (
 from actorkit.kernel.inspection import Branch, Statistics, Status
 from actorkit.kernel.mailbox import Mailbox, Overflow
 from actorkit.kernel.message import AskOf, Request, StreamOf, StreamRequest, message
+from actorkit.kernel.notices import GroupChanged, LostReason, NodeLost, NodeUp
 from actorkit.kernel.ref import Ref
-from actorkit.kernel.registry import Key
+from actorkit.kernel.registry import Group, Key
 from actorkit.kernel.report import CrashReport
 from actorkit.kernel.stream import ReplyStream, Stream
 from actorkit.kernel.system import Conservation, System, open_system, run
@@ -103,6 +113,12 @@ from actorkit.supervision.spec import AutoShutdown, Backoff, Child, Restart, Str
 from actorkit.supervision.template import DynamicRef, Template, supervise_dynamic
 
 if TYPE_CHECKING:
+    from actorkit.cluster.events import ConnectionFailed, ConnectionLost, NodeEvent
+    from actorkit.cluster.keys import Grant, KeyFileError, Keyring, Secret
+    from actorkit.cluster.node import Node, RemoteNode, open_node
+    from actorkit.cluster.options import ClusterOptions
+    from actorkit.cluster.services import NodeInfo, PeerRefused
+    from actorkit.cluster.tls import Tls, TlsFileError
     from actorkit.kernel.portal import Portal, open_portal
 
 __all__ = [
@@ -132,6 +148,11 @@ __all__ = [
     "ChildStatus",
     "ChildTerminated",
     "CircularAsk",
+    "ClusterOptions",
+    "CodeMissing",
+    "ConnectFailed",
+    "ConnectionFailed",
+    "ConnectionLost",
     "Conservation",
     "Context",
     "CrashReport",
@@ -148,30 +169,47 @@ __all__ = [
     "ExitReason",
     "Failed",
     "GaveUp",
+    "Grant",
+    "Group",
+    "GroupChanged",
     "HighWater",
     "Ignore",
     "Key",
+    "KeyFileError",
+    "Keyring",
     "Killed",
+    "LostReason",
     "Mailbox",
     "MailboxFull",
     "Monitor",
     "NoActor",
     "NoConnection",
+    "Node",
     "NodeDown",
+    "NodeError",
+    "NodeEvent",
+    "NodeInfo",
+    "NodeLost",
+    "NodeUp",
     "Normal",
+    "NotGranted",
     "ObserverFailed",
     "Offender",
     "Overflow",
+    "PeerRefused",
     "Portal",
     "Progress",
     "Props",
+    "ProtocolError",
     "Ref",
     "Refused",
+    "RemoteNode",
     "Reply",
     "ReplyStream",
     "Report",
     "Request",
     "Restart",
+    "Secret",
     "Shutdown",
     "SpecError",
     "Stalled",
@@ -194,13 +232,17 @@ __all__ = [
     "SystemClosed",
     "Template",
     "TimerHandle",
+    "Tls",
+    "TlsFileError",
     "TooManyChildren",
+    "Unencodable",
     "Unhandled",
     "UnhandledMessage",
     "VocabularyError",
     "ZombieFenced",
     "message",
     "on",
+    "open_node",
     "open_portal",
     "open_system",
     "props",
@@ -209,15 +251,33 @@ __all__ = [
     "supervise_dynamic",
 ]
 
-_LAZY = ("Portal", "open_portal")  # they bring asyncio along, which most programs never use
+# Nodes bring a network along, portals asyncio, and most programs use neither.
+_LAZY = {
+    "ConnectionFailed": "actorkit.cluster.events",
+    "ConnectionLost": "actorkit.cluster.events",
+    "NodeEvent": "actorkit.cluster.events",
+    "Grant": "actorkit.cluster.keys",
+    "KeyFileError": "actorkit.cluster.keys",
+    "Keyring": "actorkit.cluster.keys",
+    "Secret": "actorkit.cluster.keys",
+    "Node": "actorkit.cluster.node",
+    "RemoteNode": "actorkit.cluster.node",
+    "open_node": "actorkit.cluster.node",
+    "ClusterOptions": "actorkit.cluster.options",
+    "NodeInfo": "actorkit.cluster.services",
+    "PeerRefused": "actorkit.cluster.services",
+    "Tls": "actorkit.cluster.tls",
+    "TlsFileError": "actorkit.cluster.tls",
+    "Portal": "actorkit.kernel.portal",
+    "open_portal": "actorkit.kernel.portal",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        from actorkit.kernel import portal  # noqa: PLC0415
-
-        return getattr(portal, name)
-    raise AttributeError(f"module 'actorkit' has no attribute {name!r}")
+    home = _LAZY.get(name)
+    if home is None:
+        raise AttributeError(f"module 'actorkit' has no attribute {name!r}")
+    return getattr(import_module(home), name)
 
 
 def __dir__() -> list[str]:

@@ -20,7 +20,7 @@
     +-- SpecError (ValueError)   a child or supervisor specification is wrong; names the value
     +-- VocabularyError (TypeError)  an actor class and its messages do not fit together
     +-- NodeError                what was asked of a node cannot be done
-    |   +-- NotGranted           the peer has not granted this node that
+    |   +-- NotGranted (Refused) the peer has not granted this node that
     |   +-- CodeMissing          the class is not known there, and may not be shipped
     |   +-- ConnectFailed        a node could not be reached, or would not talk to this one
     +-- ProtocolError (ValueError)  bytes from outside that are not what was agreed on
@@ -202,7 +202,7 @@ class NodeError(ActorkitError):
     """What was asked of a node cannot be done; the text says why, and what to do."""
 
 
-class NotGranted(NodeError):
+class NotGranted(NodeError, Refused):
     """The peer has not granted this node what it asked for: ``spawn``, ``inspect``, ``control`` or ``ship-code``."""
 
     def __init__(self, node: str, grant: str) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-from actorkit.cli import demo, replay
+from actorkit.cli import demo, replay, up
 from actorkit.cli.codes import ExitCode
 
-_COMMANDS = (demo, replay)
+_COMMANDS = (demo, up, replay)
 
 
 class Parser(argparse.ArgumentParser):

@@ -33,6 +33,8 @@ class DeadReason(StrEnum):
     REFUSED = "refused, and nobody asked"
     LATE_REPLY = "a reply that nobody waits for"
     FENCED = "sent by an actor that was declared dead"
+    NO_CONNECTION = "its node is out of reach"
+    OUTBOX_FULL = "too much waits to be sent to its node"
     NOT_DELIVERABLE = "a timer whose actor is gone"
     CLOSED = "the system is closed"
 

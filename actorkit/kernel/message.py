@@ -100,6 +100,7 @@ def message(
         wire = WireName(
             name or f"{plain.__module__}.{plain.__qualname__}", checked_version(version)
         )
+        made.__actorkit_wire__ = wire  # travels with the class, if its code is shipped
         _register(wire, made)
         return made
 
@@ -137,9 +138,20 @@ def wire_name(cls: type) -> WireName:
     try:
         return _WIRE_NAMES[cls]
     except KeyError:
+        if adopt(cls):
+            return _WIRE_NAMES[cls]
         raise TypeError(
             f"{_written_as(cls)} is not a message class; decorate it with @message"
         ) from None
+
+
+def adopt(cls: type) -> bool:
+    """Register a message class whose code came from another process; tells whether it is a message class."""
+    wire = cls.__dict__.get("__actorkit_wire__")
+    if isinstance(wire, WireName) and cls not in _WIRE_NAMES:
+        _CLASSES[wire] = cls
+        _WIRE_NAMES[cls] = wire
+    return cls in _WIRE_NAMES
 
 
 def message_class(wire: WireName) -> type | None:

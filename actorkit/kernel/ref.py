@@ -312,6 +312,11 @@ class NamedRef(Ref[M_contra]):
     def _cell(self) -> Cell:  # type: ignore[override]
         return self._runtime.holder_or_nobody(self._name)
 
+    @property
+    def registered_name(self) -> str:
+        """The name."""
+        return self._name
+
     def __repr__(self) -> str:
         return f"Ref(name={self._name!r})"
 

@@ -86,9 +86,11 @@ class Relations(Generic[P]):
         """Let ``watcher`` hear of the death of ``target``, once per call."""
         return self.enter(watcher, target, name).monitor
 
-    def enter(self, watcher: P, target: P, name: str | None = None) -> Watch[P]:
-        """As ``watch``, and return the whole entry."""
-        watch = Watch(self.new_monitor(), watcher, target, name)
+    def enter(
+        self, watcher: P, target: P, name: str | None = None, monitor: Monitor | None = None
+    ) -> Watch[P]:
+        """As ``watch``, and return the whole entry; with a handle made before, if one is given."""
+        watch = Watch(monitor or self.new_monitor(), watcher, target, name)
         self._watches[watch.monitor] = watch
         self._of_target.setdefault(target, {})[watch.monitor] = None
         self._of_watcher.setdefault(watcher, {})[watch.monitor] = None

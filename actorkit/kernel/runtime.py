@@ -143,6 +143,7 @@ class Runtime:
         self.interruption: BaseException | None = None
         self.on_interrupt: Callable[[], None] | None = None
         self.on_failure: Callable[[], None] = lambda: None
+        self.audited = int(audit)
         self.sent = 0
         self.handled_by_dead = 0
         self.ref_class: type[Ref[Any]] = CountingRef if audit else Ref
@@ -154,6 +155,10 @@ class Runtime:
         self._numbered_seats: WeakValueDictionary[int, Seat] = WeakValueDictionary()
 
     # Starting ----------------------------------------------------------------------------------------------------
+
+    def new_remote_ref(self, cell: Cell) -> Ref[Any]:
+        """A reference to an actor of another node; what is sent to it is counted there."""
+        return Ref(cell)
 
     def new_ref(self) -> Ref[Any]:
         """A reference that points nowhere yet."""
@@ -171,11 +176,12 @@ class Runtime:
         seat: Seat | None = None,
         start_timeout: float | None = None,
         node: str | None = None,
+        began: Callable[[Cell], None] | None = None,
     ) -> tuple[Cell, Monitor | None]:
         """Start an actor and wait until it is ready (OTP section 2).
 
         Linked and watched from its first moment, if asked for. If the start fails, only the caller learns of it, and
-        nothing of the actor is left.
+        nothing of the actor is left. ``began`` is called with the cell before any code of the actor runs.
         """
         self._check_open(props)
         key = name_of(name) if name is not None else None
@@ -202,6 +208,8 @@ class Runtime:
                 self.relations.link(parent, cell)
             if watch:
                 monitor = self.relations.watch(parent, cell)
+        if began is not None:
+            began(cell)
         cell.start_context()
         gen = cast("GeneratorType[Any, Any, Any]", live(cell))
         cell.gen, cell.step = gen, gen.send
@@ -397,6 +405,15 @@ class Runtime:
         self.closed = True
         self.clock.close()
 
+    def roots(self) -> tuple[Cell, ...]:
+        """The actors that nobody here has started, or who have outlived the one that did, in start order."""
+        apart = [
+            c
+            for c in self.cells.values()
+            if c.parent is not None and (c.parent.elsewhere or c.parent.state is State.DEAD)
+        ]
+        return (*self.top.values(), *apart)
+
     def all_cells(self) -> list[Cell]:
         """Every living cell, and those in which mail waits for the next incarnation."""
         found = dict.fromkeys(self.cells.values())
@@ -479,6 +496,10 @@ class Runtime:
             self._next_serial += 1
             self._numbered_seats[seat.number] = seat
         return seat.number
+
+    def seat_number(self, number: int) -> Seat | None:
+        """The seat with that number."""
+        return self._numbered_seats.get(number)
 
     def by_number(self, number: int) -> Cell | None:
         """The living actor with that serial, or whoever sits in the seat with that number; None if there is nobody."""

@@ -86,6 +86,10 @@ class Seat:
         """An incarnation died: its mail waits for the next one."""
         if self.cell is not dead:
             return
+        if dead.elsewhere:
+            dead.seat = None
+            self.cell = self.ref._cell = self._vacancy(self.runtime.vacant)
+            return
         vacancy = self._vacancy(dead.props)
         queue = vacancy.open_mail()
         queue.extend(item for item in dead.queue if is_for_whoever(item))
@@ -96,6 +100,23 @@ class Seat:
         dead.queue = NO_MAIL
         dead.senders = None
         self.cell = self.ref._cell = vacancy
+
+    def let_in(self, cell: Cell) -> None:
+        """An incarnation that lives elsewhere sits here from now on: mail that has waited for it goes there."""
+        waiting = self.cell
+        cell.seat = self
+        self.cell = self.ref._cell = cell
+        self.closed = False
+        queue, waiting.queue = waiting.queue, NO_MAIL
+        senders, waiting.senders = waiting.senders, None
+        waiting.state = State.DEAD
+        waiting.limit = -1
+        for item in queue:
+            if is_for_whoever(item):
+                cell.accept(item.message if type(item) is Fired else item)
+        for wait in senders or ():
+            if not wait.done:
+                cell.queue_up(wait)
 
     def close(self, reason: ExitReason = NO_ACTOR) -> None:
         """Nobody will sit here again: mail that waits becomes dead letters, those who asked are told."""

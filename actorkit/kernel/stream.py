@@ -65,9 +65,13 @@ class StreamCall:
             await wait
         if self.abandoned or self.ended:
             return False
+        self.receive(item)
+        return True
+
+    def receive(self, item: Any) -> None:
+        """Add an item, whatever the window."""
         self.items.append(item)
         self._wake_reader()
-        return True
 
     def make_room(self) -> None:
         """Let all who wait for room look again: a reply stream may be fed by several tasks."""

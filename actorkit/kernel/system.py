@@ -172,13 +172,7 @@ class System:
 
         Unlinked actors that have outlived the one that started them stand at the end, as trees of their own.
         """
-        runtime = self._runtime
-        orphans = [
-            c
-            for c in runtime.cells.values()
-            if c.parent is not None and c.parent.state is State.DEAD
-        ]
-        return tuple(branch_of(cell) for cell in (*runtime.top.values(), *orphans))
+        return tuple(branch_of(cell) for cell in self._runtime.roots())
 
     def status(self, ref: Ref[Any], /) -> Status:
         """What an actor is doing, at once, even if it is busy.
@@ -343,12 +337,13 @@ async def open_runtime(
     logs: bool | Literal["progress"],
     redact: Redact | None = None,
     watchdog: float | None,
+    system: System | None = None,
 ) -> AsyncGenerator[System]:
     """Run a node's kernel for the time of an ``async with`` block; ``open_system`` makes an ordinary one for it."""
     if logs:
         kinds = (Report, Progress) if logs == "progress" else (Report,)
         runtime.events.subscribe(LogReporter(redact), *kinds)
-    system = System(runtime)
+    system = system or System(runtime)
     engine = _Engine(runtime)
     await engine.start()
     guard = Watchdog(runtime, watchdog) if watchdog is not None else None

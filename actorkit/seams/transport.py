@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import os
 import struct
 from abc import abstractmethod
 from typing import Any, Protocol
@@ -30,6 +31,7 @@ from typing import Any, Protocol
 import trio
 
 _ANY_LOOPBACK_PORT = "127.0.0.1:0"
+_GONE = -1  # no file descriptor: the number may be another file's by now
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, for no time at all
 
 
@@ -49,6 +51,13 @@ class Connection(trio.abc.HalfCloseableStream):
     @abstractmethod
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Wait for at least one byte and return at most ``max_bytes``; ``b""`` when the peer will send no more."""
+
+    def send_nowait(self, data: bytes | bytearray | memoryview) -> int:
+        """Send as much of ``data`` as the network takes without waiting; how many bytes that were, perhaps none.
+
+        Never while ``send_all`` waits. That the connection is broken, a later ``receive_some`` tells.
+        """
+        return 0
 
     @abstractmethod
     def abort(self) -> None:
@@ -159,6 +168,7 @@ class TcpConnection(Connection):
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream  # it sets TCP_NODELAY
+        self._fileno = stream.socket.fileno()
         self._local = _shown(stream.socket.getsockname())
         self._peer = _shown(stream.socket.getpeername())
 
@@ -183,6 +193,13 @@ class TcpConnection(Connection):
         """Wait until there is room to send something."""
         await self._stream.wait_send_all_might_not_block()
 
+    def send_nowait(self, data: bytes | bytearray | memoryview) -> int:
+        """Send what the kernel has room for."""
+        try:
+            return os.write(self._fileno, data)
+        except OSError:
+            return 0
+
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """At least one byte and at most ``max_bytes``; ``b""`` when the peer will send no more."""
         return await self._stream.receive_some(max_bytes)
@@ -193,10 +210,12 @@ class TcpConnection(Connection):
 
     async def aclose(self) -> None:
         """Close both directions; what was sent still arrives, if the peer's last words have been read."""
+        self._fileno = _GONE
         await self._stream.aclose()
 
     def abort(self) -> None:
         """Close at once and reset the connection."""
+        self._fileno = _GONE
         socket = self._stream.socket
         if socket.fileno() == -1:
             return

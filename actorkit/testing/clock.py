@@ -28,6 +28,8 @@ class VirtualClock(trio.abc.Clock):
             for ever. It should resume or cancel somebody. Without it the program hangs, as it would in real time.
 
     Attributes:
+        before_jump: called whenever nothing can go on, before the clock moves or a deadlock is told; returns True if somebody can
+            go on after all.
         on_outsider: called, once, instead of waiting when nothing can go on but a worker thread is busy or a socket is listened
             to, with its name; for those who cannot have that.
     """
@@ -38,6 +40,7 @@ class VirtualClock(trio.abc.Clock):
         self._now = start
         self.on_deadlock = on_deadlock
         self.on_outsider: Callable[[str], object] | None = None
+        self.before_jump: Callable[[], bool] | None = None
         self.jumps = self.idles = 0
         self._settling: list[trio.lowlevel.Task] = []
 
@@ -60,6 +63,8 @@ class VirtualClock(trio.abc.Clock):
             return 0.0
         if somebody_waits_for_idle() or _threads_busy():
             return _REAL_WAIT
+        if self.before_jump is not None and self.before_jump():
+            return 0.0
         if math.isinf(deadline):
             return self._stuck()
         self._move(deadline)

@@ -8,6 +8,8 @@ LeftBehind       at the end of a test: something outlived the system that was sh
 
 from __future__ import annotations
 
+import trio
+
 
 class Unexpected(AssertionError):
     """Something else happened than the test expects; the text says what."""
@@ -27,3 +29,11 @@ class Unbalanced(AssertionError):
 
 class LeftBehind(AssertionError):
     """Something of a system is still there after it was shut down: an actor, a name, a timer, code that does not end."""
+
+
+def leaf(error: BaseException) -> BaseException:
+    """The exception that matters in nested groups: the first that is no cancellation."""
+    while isinstance(error, BaseExceptionGroup):
+        inside = [e for e in error.exceptions if not isinstance(e, trio.Cancelled)]
+        error = (inside or error.exceptions)[0]
+    return error

@@ -103,6 +103,21 @@ class MemoryNetwork:
         for link in self._between(one, other, one_way=one_way):
             link.cut = True
 
+    def mend(self, one: str, other: str, *, one_way: bool = False) -> None:
+        """End what ``cut`` did between two hosts, and nothing else."""
+        for link in self._between(one, other, one_way=one_way):
+            link.cut = False
+        self._unblocked()
+
+    def is_cut(self, one: str, other: str, *, one_way: bool = False) -> bool:
+        """Whether something is cut between two hosts; with ``one_way`` from the first to the second."""
+        return any(link.cut for link in self._between(one, other, one_way=one_way))
+
+    def delay_of(self, source: str, target: str) -> float:
+        """How many seconds everything takes from one host to another."""
+        (link,) = self._between(source, target, one_way=True)
+        return link.delay
+
     def isolate(self, name: str) -> None:
         """Cut a host off from every other."""
         for other in [host for host in self._hosts if host != name]:
@@ -139,9 +154,22 @@ class MemoryNetwork:
             e for e in back.source.ends if e.out is back
         ]
         for end in dict.fromkeys(ends):
-            end.out.purge(end)
-            end.reset("the network has dropped it")
+            end.snap()
         return len(ends)
+
+    def connections(self, one: str, other: str) -> list[MemoryConnection]:
+        """The connections between two hosts that both ends know of, by the ends that dialled, oldest first."""
+        ways = self._between(one, other)
+        return [
+            end for way in ways for end in way.source.ends if end.out is way and end.dialled_and_met
+        ]
+
+    def drop_one(self, end: MemoryConnection) -> None:
+        """Break one connection: both ends see it at once, and what was on its way is lost."""
+        other = end.other_end
+        end.snap()
+        if other is not None:
+            other.snap()
 
     # Faults: hosts ------------------------------------------------------------------------------------------------
 

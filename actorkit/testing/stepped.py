@@ -24,6 +24,7 @@ from actorkit.testing.recording import (
     Recorder,
     RecordingNamedRef,
     RecordingRef,
+    RecordingRemoteRef,
 )
 from actorkit.testing.trace import Trace
 
@@ -83,6 +84,8 @@ class SteppedDispatcher(Dispatcher):
             cell.carrier = carrier
             trap = self._step_once(cell)
             self._runtime.clock.stamp()
+            if self._turn_ends:
+                self._end_turn()
             if trap is MORE:
                 self.push(cell)
             elif trap is DEAD:
@@ -109,6 +112,11 @@ class SteppedDispatcher(Dispatcher):
             self.running = None
             self.turns += 1
         return trap
+
+    def abandon(self) -> None:
+        """Its process is dead: nobody goes on, and what was to leave at the end of a turn stays."""
+        self.ready.clear()
+        self._turn_ends.clear()
 
     async def _pin(self, carrier: Carrier, cell: Cell, trap: Any) -> None:
         task = carrier.task or trio.lowlevel.current_task()
@@ -154,14 +162,27 @@ async def open_stepped_system(
     ``kernel`` may be one with a known fault, to see whether it is found.
     """
     recorder = Recorder(trace, step) if trace is not None else None
+    runtime = stepped_runtime(name, seams or Seams(), conductor, recorder, kernel)
+    async with open_runtime(runtime, logs=False, watchdog=None) as system:
+        yield system
+
+
+def stepped_runtime(
+    name: str,
+    seams: Seams,
+    conductor: Conductor | None,
+    recorder: Recorder | None,
+    kernel: type[RecordedRuntime] = RecordedRuntime,
+) -> RecordedRuntime:
+    """A kernel that handles one message a step and keeps books, not yet running."""
 
     def dispatcher(runtime: Runtime) -> Dispatcher:
         return SteppedDispatcher(runtime, conductor, recorder)
 
-    runtime = kernel(name, seams or Seams(), audit=True, dispatcher=dispatcher)
+    runtime = kernel(name, seams, audit=True, dispatcher=dispatcher)
     if recorder is not None:
         runtime.recorder = recorder
         runtime.ref_class, runtime.named_class = RecordingRef, RecordingNamedRef
+        runtime.remote_class = RecordingRemoteRef
         recorder.observe(runtime)
-    async with open_runtime(runtime, logs=False, watchdog=None) as system:
-        yield system
+    return runtime

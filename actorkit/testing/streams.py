@@ -40,7 +40,7 @@ class MemoryConnection(Connection):
         self._window, self._segment = window, segment
         self._host: Host = out.source
         self._other: MemoryConnection | None = None
-        self._established = False
+        self._established = self._dials = False
         self._failure: OSError | None = None
         self._closed = self._dead = False
         self._received = bytearray()
@@ -69,6 +69,7 @@ class MemoryConnection(Connection):
 
     async def establish(self) -> None:
         """Wait until the other side has answered."""
+        self._dials = True
         try:
             while not self._is_open():
                 await self._writers.park()
@@ -102,6 +103,16 @@ class MemoryConnection(Connection):
         self._back.put(self._refused)
 
     @property
+    def dialled_and_met(self) -> bool:
+        """Whether this is the end that dialled, and somebody answered."""
+        return self._dials and self._other is not None
+
+    @property
+    def other_end(self) -> MemoryConnection | None:
+        """The other end, as far as there is one."""
+        return self._other
+
+    @property
     def gave_up(self) -> bool:
         """Whether nobody waits for an answer any more."""
         return self._closed or self._failure is not None
@@ -128,6 +139,18 @@ class MemoryConnection(Connection):
                     piece = bytes(rest[sent : sent + min(self._room, self._segment)])
                     self._send(piece)
                     sent += len(piece)
+
+    def send_nowait(self, data: bytes | bytearray | memoryview) -> int:
+        """Send what the window has room for, at once; tells how many bytes that were, 0 if nothing can be sent."""
+        if self._sending.taken or self._failure is not None or self._closed or self._ended:
+            return 0
+        sent = 0
+        with memoryview(data).cast("B") as rest:
+            while sent < len(rest) and self._may_send():
+                piece = bytes(rest[sent : sent + min(self._room, self._segment)])
+                self._send(piece)
+                sent += len(piece)
+        return sent
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the window has room."""
@@ -189,6 +212,11 @@ class MemoryConnection(Connection):
         """The connection breaks, as this end sees it."""
         if not self._closed:
             self._fail(_reset(f"connection {self._local} to {self._peer}: {why}"))
+
+    def snap(self) -> None:
+        """The network has lost the connection: this end sees it now, and what it had sent never arrives."""
+        self.out.purge(self)
+        self.reset("the network has dropped it")
 
     def die(self) -> None:
         """Its process is killed: the system closes this end, and whoever waits here waits for ever."""
@@ -371,12 +399,12 @@ class _Gate:
 
     def __init__(self, doing: str) -> None:
         self._doing = doing
-        self._taken = False
+        self.taken = False
 
     def __enter__(self) -> None:
-        if self._taken:
+        if self.taken:
             raise trio.BusyResourceError(f"another task {self._doing} on this connection already")
-        self._taken = True
+        self.taken = True
 
     def __exit__(
         self,
@@ -384,7 +412,7 @@ class _Gate:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._taken = False
+        self.taken = False
 
 
 def _reset(why: str) -> ConnectionResetError:

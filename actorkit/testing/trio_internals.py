@@ -78,6 +78,23 @@ def _age(task: Any) -> int:
     return age
 
 
+def waits_in(task: Any) -> object:
+    """The object in whose method a task waits, if that is how it waits."""
+    return getattr(task._abort_func, "__self__", None)
+
+
+def all_tasks() -> Iterator[Any]:
+    """Every task of the run, those nearest to its root first."""
+    root = trio.lowlevel.current_root_task()
+    pending = [root] if root is not None else []
+    while pending:
+        task = pending.pop()
+        yield task
+        pending.extend(
+            child for nursery in task.child_nurseries for child in by_age(nursery.child_tasks)
+        )
+
+
 def somebody_waits_for_idle() -> bool:
     """Whether a task is in ``trio.testing.wait_all_tasks_blocked``: it comes before any jump of a clock."""
     try:

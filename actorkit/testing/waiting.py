@@ -20,6 +20,7 @@ from actorkit.kernel.ref import StopWait
 from actorkit.kernel.runtime import Runtime, StartWait
 from actorkit.kernel.wait import ZOMBIES, Wait
 from actorkit.testing.recording import name_of_task
+from actorkit.testing.trio_internals import all_tasks
 
 Task = trio.lowlevel.Task
 Position = tuple[FrameType, int]
@@ -39,9 +40,9 @@ _CLOCK = "actorkit clock"
 _STDLIB = sysconfig.get_path("stdlib")
 
 
-def who_waits(runtime: Runtime) -> list[str]:
+def who_waits(*runtimes: Runtime) -> list[str]:
     """One line for each task of the program and each actor that waits for something, and what that is."""
-    cells = dict.fromkeys((*runtime.all_cells(), *_fenced(runtime)))
+    cells = dict.fromkeys(c for r in runtimes for c in (*r.all_cells(), *_fenced(r)))
     return [*_tasks(), *(line for cell in cells for line in _cell(cell))]
 
 
@@ -55,7 +56,7 @@ def tasks_of_actors(runtime: Runtime) -> list[Task]:
 def tasks_of_users() -> list[Task]:
     """The tasks that wait in code of the user's, and not for tasks of their own."""
     return [
-        task for task in _all_tasks() if not _children(task) and _place(task.iter_await_frames())
+        task for task in all_tasks() if not _children(task) and _place(task.iter_await_frames())
     ]
 
 
@@ -129,19 +130,10 @@ def _messages(count: int) -> str:
 
 
 def _tasks() -> Iterator[str]:
-    for task in _all_tasks():
+    for task in all_tasks():
         place = _place(task.iter_await_frames())
         if place:
             yield f"{name_of_task(task)} stands at {place}"
-
-
-def _all_tasks() -> Iterator[Task]:
-    root = trio.lowlevel.current_root_task()
-    pending = [root] if root is not None else []
-    while pending:
-        task = pending.pop()
-        yield task
-        pending.extend(_children(task))
 
 
 def _children(task: Task) -> list[Task]:

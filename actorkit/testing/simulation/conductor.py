@@ -91,6 +91,7 @@ class Conductor:
         self._names: dict[Task, str] = {}
         self._taken: set[str] = set()
         self._dispatchers: list[SteppedDispatcher] = []
+        self._pinned: dict[Task, Cell] = {}
         self._chosen: Cell | None = None
         self._forced: Task | None = None
         self._digest = blake2b(digest_size=8)
@@ -105,6 +106,7 @@ class Conductor:
     def joined(self, dispatcher: SteppedDispatcher) -> None:
         """A system was opened."""
         self._dispatchers.append(dispatcher)
+        dispatcher.pinned_cells = self._pinned
 
     def became_ready(self, cell: Cell) -> None:
         """An actor can go on."""
@@ -165,7 +167,7 @@ class Conductor:
         if cell is None or cell not in ready:
             if self._forced is not None:
                 return None
-            waiting = runnable()
+            waiting = self._waiting()
             if waiting and self._housekeeper(waiting) is not None:
                 return None
             chosen = self._choose(waiting)
@@ -202,17 +204,16 @@ class Conductor:
             name = task.name
             if name in HOUSEKEEPING:
                 return task  # type: ignore[no-any-return]
-            if name == CARRIER and task not in self._pinned():
+            if name == CARRIER and task not in self._pinned:
                 if not self._served_by(task).ready:
                     return task  # type: ignore[no-any-return]
             elif name == CLOCK and not self._rings(task):
                 return task  # type: ignore[no-any-return]
         return None
 
-    def _pinned(self) -> dict[Task, Cell]:
-        if len(self._dispatchers) == 1:
-            return self._dispatchers[0].pinned_cells
-        return {task: cell for d in self._dispatchers for task, cell in d.pinned_cells.items()}
+    def _waiting(self) -> Any:
+        """The tasks that can go on."""
+        return runnable()
 
     def _served_by(self, carrier: Task) -> SteppedDispatcher:
         for dispatcher in self._dispatchers:
@@ -222,11 +223,10 @@ class Conductor:
 
     def _server_of(self, cell: Cell, batch: Sequence[Task]) -> Task:
         """The task that is to step a cell."""
-        pinned = self._pinned()
         for task in batch:
             if (
                 task.name == CARRIER
-                and task not in pinned
+                and task not in self._pinned
                 and self._served_by(task) is cell.runtime.dispatcher
             ):
                 return task
@@ -242,21 +242,22 @@ class Conductor:
 
     def _options(self, tasks: Any) -> list[tuple[int, str, Any]]:
         """Everything that can go on, longest waiting first: (arrival, label, cell or task)."""
-        arrived = self._arrived
-        found: list[tuple[int, str, Any]] = [
-            (arrived[cell][0], cell.path, cell) for d in self._dispatchers for cell in d.ready
-        ]
+        arrived, pinned = self._arrived, self._pinned
+        found = self._ready_cells()
         if tasks:
-            pinned = self._pinned()
             self._greet(tasks)
             found += [
-                (arrived[task][0], self._label(task, pinned), task)
+                (arrived[task][0], self._label(task), task)
                 for task in tasks
                 if task.name != CARRIER or task in pinned
             ]
         if len(found) > 1:
             found.sort(key=_arrival)
         return found
+
+    def _ready_cells(self) -> list[tuple[int, str, Any]]:
+        arrived = self._arrived
+        return [(arrived[cell][0], cell.path, cell) for d in self._dispatchers for cell in d.ready]
 
     def _greet(self, tasks: Any) -> None:
         """Give those that were not able to go on before a place in the line."""
@@ -271,15 +272,22 @@ class Conductor:
             arrived[task] = (place, roused_in)
         self._rushed = False
 
-    def _label(self, task: Task, pinned: dict[Task, Cell]) -> str:
-        cell = pinned.get(task)
+    def _label(self, task: Task) -> str:
+        cell = self._pinned.get(task)
         if cell is not None:
-            return cell.path
+            return self._name_of(cell)
         name = self._names.get(task)
         if name is None:
-            plain = "clock" if task.name == CLOCK else name_of_task(task)
-            name = self._names[task] = self._unique(plain)
+            name = self._names[task] = self._unique(self._plain_name(task))
         return name
+
+    def _name_of(self, cell: Cell) -> str:
+        """What an actor is called."""
+        return cell.path
+
+    def _plain_name(self, task: Task) -> str:
+        """What a task is called, though others may be called so, too."""
+        return "clock" if task.name == CLOCK else name_of_task(task)
 
     def _unique(self, name: str) -> str:
         unique, count = name, 1
@@ -295,13 +303,8 @@ class Conductor:
         if self.after_turn is not None and self.step:
             self.after_turn()
         options = self._options(tasks)
-        if self.nemesis is not None and self._faulted < self.step:
-            self._faulted = self.step
-            strikes = self.strategy.faults(self.step)
-            if strikes:
-                self.nemesis(strikes)
-                if self._forced is not None:
-                    return self._forced
+        if self.nemesis is not None and self.strike() and self._forced is not None:
+            return self._forced
         index = 0
         if len(options) > 1 or self._keep:
             index = self._ask([label for _, label, _ in options])
@@ -311,6 +314,19 @@ class Conductor:
                 self._arrived[passed_over] = (place, self._arrived[passed_over][1])
         self._note(options, index)
         return options[index][2]  # type: ignore[no-any-return]
+
+    def strike(self) -> bool:
+        """Let the faults of this step strike, if they have not yet; tells whether there were any.
+
+        Asked before each choice, and also when all wait for the clock: before it moves.
+        """
+        if self.nemesis is None or self._faulted >= self.step:
+            return False
+        self._faulted = self.step
+        strikes = self.strategy.faults(self.step)
+        if strikes:
+            self.nemesis(strikes)
+        return bool(strikes)
 
     def _ask(self, labels: list[str]) -> int:
         """Let the strategy decide, and note what is out of the ordinary."""

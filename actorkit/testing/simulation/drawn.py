@@ -27,18 +27,20 @@ MOST_DELAYS = 6
 MOST_FAULTS = 4
 MOST_SKIPPED = 4
 FAULT_ARGS = 7
+NODE_FAULT_ARGS = 31  # among pairs of nodes, and for how long
 UNKNOWN_REACH = (15, 63, 255)
 
 Values = Mapping[str, Any]
 _SEEDS = st.integers(0, 2**32 - 1)
 
 
-def plans(horizon: int | None, faults: int) -> st.SearchStrategy[Plan]:
+def plans(horizon: int | None, faults: int, args: int = FAULT_ARGS) -> st.SearchStrategy[Plan]:
     """Plans for runs with that many kinds of faults; the simplest disturbs nothing.
 
     Args:
         horizon: about how many steps a run takes; None if that differs from run to run.
         faults: how many kinds of faults there are.
+        args: the largest argument of a fault.
     """
     reach = (horizon,) if horizon is not None else UNKNOWN_REACH
     steps = st.one_of([st.integers(0, most) for most in reach])
@@ -48,7 +50,7 @@ def plans(horizon: int | None, faults: int) -> st.SearchStrategy[Plan]:
         unique_by=lambda delay: delay.step,
     )
     strikes = st.lists(
-        st.builds(FaultAt, steps, st.integers(0, max(0, faults - 1)), st.integers(0, FAULT_ARGS)),
+        st.builds(FaultAt, steps, st.integers(0, max(0, faults - 1)), st.integers(0, args)),
         max_size=MOST_FAULTS if faults else 0,
     )
     return st.builds(Plan, delays, strikes)
@@ -108,7 +110,8 @@ class DrawnRuns:
     def _run(self, strategy: Strategy, values: Values) -> BaseException | None:
         outcome = self._search.count(self._simulation_for(values).run(strategy))
         if outcome.failure is None:  # else Hypothesis repeats it, and must find the world as it was
-            self._horizon = max(self._horizon, outcome.steps)
+            if self._data or self._search.runs == 1:  # else as long as the first, undisturbed run
+                self._horizon = max(self._horizon, outcome.steps)
         else:
             first = self._search.runs if self._bad is None else self._bad[2]
             self._bad = outcome, values, first
@@ -117,7 +120,11 @@ class DrawnRuns:
     def _drawing(self, test: str, examples: int, seed: int | None) -> Callable[[], None]:
         simulation = self._simulation_for({})
         choices: st.SearchStrategy[Any] = (
-            plans(None if self._data else self._horizon, len(simulation.faults))
+            plans(
+                None if self._data else self._horizon,
+                len(simulation.faults),
+                FAULT_ARGS if simulation.nodes is None else NODE_FAULT_ARGS,
+            )
             if self._name == "delay"
             else _SEEDS
         )

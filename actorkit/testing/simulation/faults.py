@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from fnmatch import fnmatchcase
@@ -12,6 +13,7 @@ import attrs
 from actorkit.kernel.cell import Cell, State
 from actorkit.kernel.ending import doom
 from actorkit.kernel.exits import KILLED, Crashed
+from actorkit.testing.recording import name_of_cell
 from actorkit.testing.trio_internals import next_deadline
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class _KillActor:
         if victim is None:
             return None
         doom(victim, KILLED)
-        return f"kill {victim.path}"
+        return f"kill {name_of_cell(victim)}"
 
 
 @attrs.frozen
@@ -58,7 +60,7 @@ class _CrashActor:
         if victim is None:
             return None
         doom(victim, Crashed.of(InjectedCrash(), ""))
-        return f"crash {victim.path}"
+        return f"crash {name_of_cell(victim)}"
 
 
 @attrs.frozen
@@ -75,18 +77,22 @@ class _EarlyTimer:
 @attrs.frozen
 class _Custom:
     name: str
-    act: Callable[[Sim], object]
+    act: Callable[..., object]
+    takes_arg: bool
 
-    def strike(self, sim: Sim, _: int, /) -> str | None:
-        return None if self.act(sim) is False else self.name
+    def strike(self, sim: Sim, arg: int, /) -> str | None:
+        done = self.act(sim, arg) if self.takes_arg else self.act(sim)
+        if done is False:
+            return None
+        return f"{self.name}({arg})" if self.takes_arg else self.name
 
 
 def kill_actor(match: str | None = None) -> Fault:
     """Kill an actor: no hook runs, its state is gone.
 
     Args:
-        match: a pattern for its path, such as ``"/bank/*"``; every supervised actor unless told otherwise. Actors of a tree
-            that is being started are spared until the tree stands.
+        match: a pattern for its path, such as ``"/bank/*"``, or ``"a:/bank/*"`` of one node only; every supervised actor unless
+            told otherwise. Actors of a tree that is being started are spared until the tree stands.
     """
     return _KillActor(match or "")
 
@@ -104,9 +110,21 @@ def early_timer() -> Fault:
     return _EarlyTimer()
 
 
-def custom(name: str, act: Callable[[Sim], object]) -> Fault:
-    """A fault of the test's own: ``act(sim)`` does it, and returns False if there was nothing to do."""
-    return _Custom(name, act)
+def custom(name: str, act: Callable[[Sim], object] | Callable[[Sim, int], object]) -> Fault:
+    """A fault of the test's own: ``act(sim)`` does it, and returns False if there was nothing to do.
+
+    An ``act(sim, arg)`` also gets a number from 0 up that the plan holds, to choose with among several things to do; smaller
+    ones should be milder, for shrinking makes it small.
+    """
+    return _Custom(name, act, _takes_two(act))
+
+
+def _takes_two(act: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(act).bind(None, 0)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _in_a_tree_that_starts(cell: Cell) -> bool:
@@ -120,7 +138,7 @@ def _in_a_tree_that_starts(cell: Cell) -> bool:
 
 
 def _victim(sim: Sim, match: str, arg: int) -> Cell | None:
-    found = [cell for cell in sim.system.runtime.cells.values() if _may_die(cell, match)]
+    found = [cell for cell in sim.cells() if _may_die(cell, match)]
     return found[arg % len(found)] if found else None
 
 
@@ -129,4 +147,6 @@ def _may_die(cell: Cell, match: str) -> bool:
         return False
     if _in_a_tree_that_starts(cell):
         return False
-    return fnmatchcase(cell.path, match) if match else cell.seat is not None
+    if not match:
+        return cell.seat is not None
+    return fnmatchcase(cell.path, match) or fnmatchcase(name_of_cell(cell), match)

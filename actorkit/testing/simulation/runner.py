@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 import trio
 
+from actorkit.kernel.system import System
 from actorkit.testing.checks import check_conserved, check_nothing_left
 from actorkit.testing.clock import VirtualClock
+from actorkit.testing.failures import leaf
 from actorkit.testing.recording import RecordedRuntime
 from actorkit.testing.seams import simulated_seams
 from actorkit.testing.simulation.conductor import Conductor, Turn
+from actorkit.testing.simulation.ensemble import Ensemble
+from actorkit.testing.simulation.fleet import Fleet, NodesWanted
 from actorkit.testing.simulation.plan import Delay, FaultAt, Plan
 from actorkit.testing.simulation.sim import Sim
 from actorkit.testing.simulation.strategies import Strategy
@@ -63,6 +67,7 @@ class Simulation:
         within: virtual seconds the system may take to come to rest at the end.
         max_steps: steps after which a run counts as endless.
         kernel: what the system runs on; another than the real one only to see whether its faults are found.
+        nodes: the nodes it begins with; None for a single system without a network.
     """
 
     body: Body
@@ -71,6 +76,7 @@ class Simulation:
     within: float = 60.0
     max_steps: int = 20_000
     kernel: type[RecordedRuntime] = RecordedRuntime
+    nodes: NodesWanted | None = None
 
     def run(self, strategy: Strategy, *, record: bool = False, keep_turns: bool = False) -> Outcome:
         """Run the test once, in a trio run of its own."""
@@ -100,7 +106,8 @@ class Simulation:
         self, clock: VirtualClock, strategy: Strategy, record: bool, keep_turns: bool
     ) -> Outcome:
         trace = Trace() if record else None
-        conductor = Conductor(
+        conducting = Conductor if self.nodes is None else Ensemble
+        conductor = conducting(
             strategy,
             max_steps=self.max_steps,
             trace=trace,
@@ -116,7 +123,7 @@ class Simulation:
                 _keep_interrupt(error)
                 sim.failure = sim.failure or leaf(error)
             finally:
-                clock.on_deadlock = clock.on_outsider = None
+                clock.on_deadlock = clock.on_outsider = clock.before_jump = None
         plan = Plan(tuple(Delay(step, skip) for step, skip in conductor.skips), tuple(struck))
         return Outcome(
             sim.failure, plan, conductor.length, conductor.digest, sim.seen, trace, conductor.turns
@@ -130,29 +137,42 @@ class Simulation:
         with without_threads(lambda: sim.meets("a worker thread")), sim.scope:
             async with (
                 _nemesis(self.faults, sim, conductor, struck) as nemesis,
-                open_stepped_system(
-                    trace=sim.trace,
-                    conductor=conductor,
-                    seams=simulated_seams(self.seed),
-                    step=sim.step,
-                    kernel=self.kernel,
-                ) as sim.system,
+                self._world(sim, conductor) as world,
             ):
+                sim.inhabit(world)
                 conductor.nemesis = nemesis  # only now is there something to harm
                 conductor.after_turn = sim.check
+                sim.clock.before_jump = conductor.strike
                 try:
                     await self.body(sim)
                     await sim.heal_and_settle(within=self.within)
                     sim.check()
-                    check_conserved(sim.system)
+                    for system in sim.systems():
+                        check_conserved(system)
                 except BaseException as error:
                     if sim.failure is None and not isinstance(error, trio.Cancelled):
                         sim.failed(leaf(error))
                     raise
                 finally:
                     conductor.after_turn = None
+                    survivors = sim.systems()
         if sim.failure is None:
-            check_nothing_left(sim.system)
+            for system in survivors:
+                check_nothing_left(system)
+
+    def _world(self, sim: Sim, conductor: Conductor) -> AbstractAsyncContextManager[System | Fleet]:
+        """What the test runs in: one system, or nodes on a network."""
+        if isinstance(conductor, Ensemble):
+            return Fleet(
+                sim, conductor, self.nodes or NodesWanted(), self.seed, self.kernel
+            ).running()
+        return open_stepped_system(
+            trace=sim.trace,
+            conductor=conductor,
+            seams=simulated_seams(self.seed),
+            step=sim.step,
+            kernel=self.kernel,
+        )
 
 
 @asynccontextmanager
@@ -203,14 +223,6 @@ def _strike(faults: Sequence[Fault], sim: Sim, order: FaultAt, struck: list[Faul
     struck.append(order)  # even if there was nobody to strike: the attempt was a turn of its own
     if done is not None:
         sim.struck(done)
-
-
-def leaf(error: BaseException) -> BaseException:
-    """The exception that matters in nested groups: the first that is no cancellation."""
-    while isinstance(error, BaseExceptionGroup):
-        inside = [e for e in error.exceptions if not isinstance(e, trio.Cancelled)]
-        error = (inside or error.exceptions)[0]
-    return error
 
 
 def _keep_interrupt(error: BaseException) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from random import Random
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 import trio
 
@@ -18,14 +18,20 @@ from actorkit.kernel.inspection import state_of
 from actorkit.kernel.message import error_text
 from actorkit.kernel.ref import Ref
 from actorkit.kernel.registry import Key
+from actorkit.kernel.runtime import Runtime
 from actorkit.kernel.system import Startable, System
 from actorkit.testing.clock import VirtualClock
 from actorkit.testing.failures import Deadlock
-from actorkit.testing.recording import TASK_NAME
+from actorkit.testing.network import MemoryNetwork
+from actorkit.testing.recording import TASK_NAME, name_of_cell
 from actorkit.testing.trace import FaultApplied, Noted, Trace
 from actorkit.testing.waiting import who_waits
 
+if TYPE_CHECKING:
+    from actorkit.testing.simulation.fleet import Fleet
+
 M = TypeVar("M")
+R = TypeVar("R")
 H = TypeVar("H")
 P = ParamSpec("P")
 
@@ -48,7 +54,7 @@ class Sim:
     """One run of a simulated test.
 
     Attributes:
-        system: the actor system under test.
+        system: the actor system under test, if it was not given nodes.
         clock: its virtual clock.
         trace: what happened so far; None in runs that are not recorded.
     """
@@ -64,8 +70,16 @@ class Sim:
         self.calm: Callable[[], None] = lambda: None
         self.rush: Callable[[], None] = lambda: None
         self.scope = trio.CancelScope()
+        self._fleet: Fleet | None = None
         self._stuck = 0
         self._invariants: list[tuple[str, Callable[[], object]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "system":
+            raise AttributeError(
+                'this simulation has nodes, not one system: sim.nodes["a"] is one of them'
+            )
+        raise AttributeError(f"a Sim has no attribute {name!r}")
 
     # Actors and clients -------------------------------------------------------------------------------------------
 
@@ -107,7 +121,84 @@ class Sim:
     @property
     def rng(self) -> Random:
         """Chance for the test itself, the same in every run of the same simulation."""
-        return self.system.runtime.seams.entropy.rng
+        if self._fleet is None:
+            return self.system.runtime.seams.entropy.rng
+        return self._fleet.rng
+
+    # Nodes --------------------------------------------------------------------------------------------------------
+
+    @property
+    def fleet(self) -> Fleet:
+        """The nodes and the network of a test that was given some: ``@simulate(nodes=["a", "b"])``."""
+        if self._fleet is None:
+            raise RuntimeError(
+                'this simulation has one system and no network: write @simulate(nodes=["a", "b"])'
+            )
+        return self._fleet
+
+    @property
+    def nodes(self) -> Mapping[str, Any]:
+        """The nodes that are up, by name; one that was killed is not among them until it has been started again."""
+        return self.fleet.nodes
+
+    @property
+    def network(self) -> MemoryNetwork:
+        """What connects the nodes; each node's host is called like the node."""
+        return self.fleet.network
+
+    async def open_node(self, name: str, **options: Any) -> Any:
+        """Open one more node, with the options of ``ak.open_node``, and wait until it is up. It is closed with the run.
+
+        Raises:
+            NodeGone: a fault killed it before it was up.
+        """
+        return await self.fleet.open(name, options)
+
+    async def close_node(self, name: str) -> None:
+        """Let a node leave in good order."""
+        await self.fleet.close_one(name)
+
+    def kill_node(self, name: str) -> None:
+        """As ``kill -9``: all of it vanishes between two steps. Its peers see their connections end, and nothing else."""
+        self.fleet.kill(name)
+
+    def power_cut_node(self, name: str, *, keep: int = 0) -> None:
+        """The node's machine loses its power: its peers see nothing at all. ``keep`` chooses what its disks have kept."""
+        self.fleet.kill(name, power=True, keep=keep)
+
+    async def restart_node(self, name: str) -> Any:
+        """Start a node again that is down, as it was opened first: a new incarnation of the same name."""
+        return await self.fleet.restart(name)
+
+    def pause_node(self, name: str) -> None:
+        """As SIGSTOP: nobody of it goes on, and when it does again its clock has jumped."""
+        self.fleet.process(name).pause()
+
+    def resume_node(self, name: str) -> None:
+        """As SIGCONT."""
+        self.fleet.process(name).resume()
+
+    async def on(self, name: str, function: Callable[[Any], Awaitable[R]], /) -> R:
+        """Run ``function(node)`` inside a node's process: it is paused with it, and killed with it.
+
+        Raises:
+            NodeGone: the node is not up, or was killed before the function had ended.
+        """
+        called = getattr(function, "__name__", "client")
+        return await self.fleet.process(name).perform(function, f"{name}:{called}")
+
+    def systems(self) -> list[System]:
+        """The systems that run: the one, or all nodes that are up."""
+        return [self.system] if self._fleet is None else list(self._fleet.nodes.values())
+
+    def cells(self) -> Iterator[Cell]:
+        """The living actors, as the kernel sees them; those of paused nodes are left out, since nothing happens to them."""
+        if self._fleet is None:
+            yield from self.system.runtime.cells.values()
+        else:
+            for process in self._fleet.up():
+                if not process.home.paused:
+                    yield from process.node.runtime.cells.values()
 
     # Claims -------------------------------------------------------------------------------------------------------
 
@@ -140,8 +231,13 @@ class Sim:
         await self.clock.settle()
 
     def heal(self) -> None:
-        """From now on: no faults, and whoever has waited longest goes on."""
+        """From now on: no faults, and whoever has waited longest goes on.
+
+        All harm to nodes and links is undone: what was cut is connected, what was paused is resumed.
+        """
         self.calm()
+        if self._fleet is not None:
+            self._fleet.heal()
 
     async def eventually(
         self, holds: Callable[[], object], claim: str, *, within: float = 60.0
@@ -185,9 +281,21 @@ class Sim:
         return self.now() + seconds if seconds > 0 else math.inf
 
     def _busy(self) -> list[str]:
-        return list(busy(self.system.runtime.all_cells()))
+        if self._fleet is None:
+            return list(busy(self.system.runtime.all_cells()))
+        return [*self._fleet.unsettled(), *busy(c for r in self._runtimes() for c in r.all_cells())]
+
+    def _runtimes(self) -> Sequence[Runtime]:
+        return [self.system.runtime] if self._fleet is None else self._fleet.runtimes()
 
     # For the runner and for faults --------------------------------------------------------------------------------
+
+    def inhabit(self, world: System | Fleet) -> None:
+        """The run begins in this system, or with these nodes."""
+        if isinstance(world, System):
+            self.system = world
+        else:
+            self._fleet = world
 
     def fail(self, error: BaseException) -> None:
         """End the run with this failure; the first one counts."""
@@ -232,12 +340,15 @@ class Sim:
 
     def stuck(self) -> None:
         """Nothing can go on: end the test; if that does not help, break off the end of its system as well."""
+        if self._fleet is not None and self._fleet.heal():
+            return
         self._stuck += 1
         if self._stuck == 1:
-            waiting = "\n  ".join(who_waits(self.system.runtime))
+            waiting = "\n  ".join(who_waits(*self._runtimes()))
             self.fail(Deadlock(f"nothing can go on, and no timer is set:\n  {waiting}"))
         elif self._stuck <= _MOST_STUCK:
-            self.system.runtime.on_failure()
+            for runtime in self._runtimes():
+                runtime.on_failure()
         else:
             assert self.failure is not None
             raise self.failure  # better a crash than a hang
@@ -256,9 +367,9 @@ def busy(cells: Iterable[Cell]) -> Iterable[str]:
     for cell in cells:
         mail = cell.mail_count()
         if mail:
-            yield f"{cell.path} has {mail} message{'s' * (mail > 1)} waiting"
+            yield f"{name_of_cell(cell)} has {mail} message{'s' * (mail > 1)} waiting"
         elif cell.state in (State.STARTING, State.STOPPING):
-            yield f"{cell.path} is {cell.state.name.lower()}"
+            yield f"{name_of_cell(cell)} is {cell.state.name.lower()}"
         else:
             yield from _awaited(cell)
 
@@ -268,4 +379,4 @@ def _awaited(cell: Cell) -> Iterable[str]:
     waiting = cell.waiting if isinstance(cell.waiting, list) else [cell.waiting]
     for wait in waiting:
         if wait is not None and wait.target is not None:
-            yield f"{cell.path} waits for {wait.target.path}"
+            yield f"{name_of_cell(cell)} waits for {name_of_cell(wait.target)}"

@@ -15,6 +15,7 @@ import attrs
 import trio
 
 from actorkit.testing.simulation.faults import Fault
+from actorkit.testing.simulation.fleet import Boot, NodesWanted
 from actorkit.testing.simulation.report import Found
 from actorkit.testing.simulation.runner import Outcome, Simulation, prepared
 from actorkit.testing.simulation.search import (
@@ -52,6 +53,7 @@ class Options:
     within: float
     max_steps: int
     max_traces: int
+    nodes: NodesWanted | None
 
 
 class SimulatedFunction(Protocol):
@@ -184,7 +186,12 @@ class SimulatedTest:
             return self._function(*args, sim, **kwargs)
 
         return Simulation(
-            body, options.faults, options.seed or 0, options.within, options.max_steps
+            body,
+            options.faults,
+            options.seed or 0,
+            options.within,
+            options.max_steps,
+            nodes=options.nodes,
         )
 
     def _told(self, found: Found) -> BaseException:
@@ -216,6 +223,9 @@ def simulate(
     within: float = 60.0,
     max_steps: int = 20_000,
     max_traces: int = 5_000,
+    nodes: Iterable[str] | None = None,
+    boot: Boot | None = None,
+    **node_options: Any,
 ) -> Callable[[Callable[..., Awaitable[object]]], SimulatedFunction]:
     """Run an async test, ``async def test_bank(sim: Sim)``, under many schedules, each of them chosen.
 
@@ -235,6 +245,10 @@ def simulate(
         within: virtual seconds the system may take to come to rest.
         max_steps: steps after which a run counts as endless.
         max_traces: for "exhaustive": how many interleavings to try at most.
+        nodes: names of nodes to open before the test begins, each joined to all others over one ``MemoryNetwork``, for
+            ``sim.nodes``; ``[]`` is a network without any. Without ``nodes`` there is a single system, ``sim.system``.
+        boot: ``async def boot(sim, node)``: what every node does first, also when it is started again.
+        node_options: passed on to ``ak.open_node`` for each of ``nodes``.
     """
     options = Options(
         strategy,
@@ -246,6 +260,7 @@ def simulate(
         within,
         max_steps,
         max_traces,
+        _nodes_wanted(nodes, boot, node_options),
     )
     _check(options)
 
@@ -258,6 +273,20 @@ def simulate(
         return _as_function(test, function, options)
 
     return decorate
+
+
+def _nodes_wanted(
+    nodes: Iterable[str] | None, boot: Boot | None, options: Mapping[str, Any]
+) -> NodesWanted | None:
+    if nodes is None:
+        if boot is not None or options:
+            given = ", ".join(["boot"] * (boot is not None) + list(options))
+            raise TypeError(f'{given}: without nodes=["a", "b"] there is no node to take that')
+        return None
+    names = tuple(nodes)
+    if isinstance(nodes, str) or len(set(names)) < len(names):
+        raise ValueError(f'nodes= takes names, each of them once, as in ["a", "b"], got {nodes!r}')
+    return NodesWanted(names, dict(options), boot)
 
 
 def _check(options: Options) -> None:
@@ -274,6 +303,11 @@ def _check(options: Options) -> None:
     for fault in options.faults:
         if isinstance(fault, type) or not hasattr(fault, "strike"):
             raise TypeError(f"faults are made by calls such as kill_actor(), got {fault!r}")
+    if options.strategy == "exhaustive" and options.nodes is not None:
+        raise ValueError(
+            "an exhaustive search is for one system: it cannot tell which bytes on a link make a difference; use "
+            'strategy="portfolio"'
+        )
     if options.strategy == "exhaustive" and options.given:
         raise ValueError(
             "an exhaustive search is for one closed test; write its arguments into the test"

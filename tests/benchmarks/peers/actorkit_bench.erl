@@ -3,7 +3,7 @@
 -module(actorkit_bench).
 -behaviour(gen_server).
 
--export([main/1]).
+-export([main/1, supported/1, work/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -define(WIDTH, 1000).
@@ -12,11 +12,11 @@
 main([WorkText, SizeText]) ->
     Work = list_to_atom(WorkText),
     Size = list_to_integer(SizeText),
-    case supported(Work) of
-        true ->
-            _ = work(Work, max(1, Size div ?WARM_UP_SHARE)),
-            io:format("{\"value\": ~w}~n", [float(work(Work, Size))]);
-        false ->
+    case [Module || Module <- [?MODULE, actorkit_remote_bench], Module:supported(Work)] of
+        [Module] ->
+            _ = Module:work(Work, max(1, Size div ?WARM_UP_SHARE)),
+            io:format("{\"value\": ~w}~n", [float(Module:work(Work, Size))]);
+        [] ->
             io:format("{\"unsupported\": \"erlang has no ~s\"}~n", [WorkText])
     end,
     halt().

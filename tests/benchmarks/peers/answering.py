@@ -6,11 +6,14 @@ Peers run in environments of their own, so nothing here needs more than the stan
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 Work: TypeAlias = Callable[[int], float]
+Shipped: TypeAlias = tuple[float, list[float], list[float]]
+"""Megabytes per second, and the milliseconds of small questions alone and beside."""
 
 WARM_UP_SHARE = 20
 
@@ -24,6 +27,28 @@ def answer(peer: str, works: Mapping[str, Work]) -> None:
         return
     work(max(1, size // WARM_UP_SHARE))
     print(json.dumps({"value": work(size)}), flush=True)
+
+
+def bulk_works(ship: Callable[[int], Shipped]) -> dict[str, Work]:
+    """The figures that one run with blobs and small questions beside them gives."""
+
+    def delay(size: int) -> float:
+        _, alone, beside = ship(size)
+        return max(0.0, percentile(beside, 0.99) - percentile(alone, 0.99))
+
+    return {
+        "remote_bulk": lambda size: ship(size)[0],
+        "remote_bulk_delay": delay,
+        "remote_ask_p50": lambda size: percentile(ship(size)[1], 0.5),
+        "remote_ask_p99": lambda size: percentile(ship(size)[1], 0.99),
+        "remote_bulk_ask_p50": lambda size: percentile(ship(size)[2], 0.5),
+        "remote_bulk_ask_p99": lambda size: percentile(ship(size)[2], 0.99),
+    }
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The smallest value that at least this share of all values do not exceed."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def require(what: str, got: object, wanted: object) -> None:

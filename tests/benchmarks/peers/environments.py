@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -50,18 +51,26 @@ def _install(command: list[str], requirement: str) -> None:
 
 
 @functools.cache
-def compiled_erlang(module: str) -> str:
-    """A directory with the compiled module; interpreted, it would be several times slower."""
+def compiled_erlang(*modules: str) -> str:
+    """A directory with the compiled modules; interpreted, they would be several times slower."""
     if shutil.which("erl") is None or shutil.which("erlc") is None:
         raise Absent("erl and erlc are not on PATH (on Debian: apt-get install erlang-base)")
     beams = _scratch_directory()
-    source = Path(__file__).with_name(f"{module}.erl")
+    sources = [str(Path(__file__).with_name(f"{module}.erl")) for module in modules]
     done = subprocess.run(
-        ["erlc", "-Wall", "-o", beams, str(source)], capture_output=True, text=True, check=False
+        ["erlc", "-Wall", "-o", beams, *sources], capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        raise Absent(f"erlc refused {source.name}: {done.stdout.strip() or done.stderr.strip()}")
+        raise Absent(f"erlc refused its work: {done.stdout.strip() or done.stderr.strip()}")
     return beams
+
+
+def free_port() -> int:
+    """A port that nobody listened at a moment ago."""
+    with socket.socket() as finder:
+        finder.bind(("127.0.0.1", 0))
+        port: int = finder.getsockname()[1]
+        return port
 
 
 @functools.cache

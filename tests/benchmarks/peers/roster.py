@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections.abc import Callable
 
 import attrs
 
-from tests.benchmarks.peers.environments import compiled_erlang, python_with
+from tests.benchmarks.peers.environments import compiled_erlang, free_port, python_with
 from tests.benchmarks.processes import SampleFailed, Unsupported, sample
 from tests.benchmarks.rounds import Absent
 
-ERLANG_MODULE = "actorkit_bench"
+ERLANG_MODULES = ("actorkit_bench", "actorkit_remote_bench")
 
 
 @attrs.frozen
@@ -36,8 +37,11 @@ class Peer:
 
 
 def _erlang() -> list[str]:
-    beams = compiled_erlang(ERLANG_MODULE)
-    return ["erl", "-noshell", "-pa", beams, "-run", ERLANG_MODULE, "main"]
+    # Two nodes find each other at a port they are told, so no epmd has to run here, or is left running.
+    network = ["-start_epmd", "false", "-erl_epmd_port", str(free_port())]
+    secret = ["-setcookie", secrets.token_hex()]
+    beams = compiled_erlang(*ERLANG_MODULES)
+    return ["erl", "-noshell", *network, *secret, "-pa", beams, "-run", ERLANG_MODULES[0], "main"]
 
 
 def _script(peer: str, requirement: str | None = None) -> Callable[[], list[str]]:
@@ -53,14 +57,22 @@ PEERS: dict[str, Peer] = {
     for peer in (
         Peer("erlang", "Erlang/OTP as installed, compiled", 1.0, _erlang),
         Peer("trio", "a trio task and a memory channel per actor", 0.3, _script("trio")),
+        Peer("trio_tcp", "bare bytes over trio's TCP, two processes", 1.0, _script("trio_tcp")),
         Peer("pykka", "Pykka 4.5.0, a thread per actor", 0.1, _script("pykka", "pykka==4.5.0")),
-        Peer("xoscar", "xoscar 0.12.2, one pool", 0.1, _script("xoscar", "xoscar==0.12.2")),
+        Peer(
+            "xoscar",
+            "xoscar 0.12.2, a pool in each process",
+            0.1,
+            _script("xoscar", "xoscar==0.12.2"),
+        ),
         Peer(
             "autogen",
             "autogen-core 0.7.5, single-threaded runtime",
             0.05,
             _script("autogen", "autogen-core==0.7.5"),
         ),
+        Peer("ray", "Ray 2.60.0, a process per actor", 0.05, _script("ray", "ray==2.60.0")),
+        Peer("msgspec", "msgspec 0.22.0", 1.0, _script("msgspec", "msgspec==0.22.0")),
         Peer(
             "thespian",
             "Thespian 4.0.1, a process per actor over TCP",

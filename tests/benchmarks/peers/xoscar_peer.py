@@ -1,4 +1,4 @@
-"""xoscar: asyncio actors in one pool of one process."""
+"""xoscar: asyncio actors in one pool of one process; between two processes it is xoscar_far."""
 
 # mypy: ignore-errors
 # pyright: basic, reportMissingImports=false
@@ -12,6 +12,7 @@ from typing import Any
 
 import xoscar as xo
 
+from tests.benchmarks.peers import xoscar_far
 from tests.benchmarks.peers.answering import answer, require
 
 CHUNK = 1_000
@@ -113,4 +114,5 @@ def _run(work: Any, size: int) -> float:
 
 if __name__ == "__main__":
     works = (tell_flood, ask_actor_to_actor, ask_from_task, spawn, start_stop)
-    answer("xoscar", {work.__name__: functools.partial(_run, work) for work in works})
+    local = {work.__name__: functools.partial(_run, work) for work in works}
+    answer("xoscar", {**local, **xoscar_far.WORKS})

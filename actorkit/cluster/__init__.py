@@ -1,0 +1,1 @@
+"""How a letter crosses: nodes over TCP."""

@@ -1,0 +1,451 @@
+"""The shell around ``membership``: dials, accepts, proves, and carries its directives out, in their order.
+
+One table of peers by name, one of connections by number. Nothing here decides who is connected to whom.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, assert_never
+
+import attrs
+import trio
+
+from actorkit.cluster import frames, services
+from actorkit.cluster.events import ConnectionFailed, ConnectionLost, NodeEvent
+from actorkit.cluster.handshake import Identity, Session, Status
+from actorkit.cluster.keys import Keyring, Secret
+from actorkit.cluster.link import Link, ServiceCall
+from actorkit.cluster.membership import (
+    Adopt,
+    Announce,
+    Cancel,
+    Dial,
+    Directive,
+    Drop,
+    GiveUp,
+    Gossip,
+    Membership,
+    Reached,
+    Wait,
+)
+from actorkit.cluster.opening import Doors, dial
+from actorkit.cluster.options import ClusterOptions
+from actorkit.cluster.peer import Peer
+from actorkit.cluster.refs import RefDesk
+from actorkit.codec import Codec
+from actorkit.errors import ConnectFailed, NotGranted, ProtocolError, Unencodable
+from actorkit.kernel.address import valid_node_name
+from actorkit.kernel.cell import Cell, State
+from actorkit.kernel.items import Signal
+from actorkit.kernel.message import error_text
+from actorkit.kernel.notices import LostReason, NodeLost, NodeUp
+from actorkit.kernel.runtime import Runtime
+from actorkit.kernel.wait import Wait as KernelWait
+from actorkit.kernel.wait import direct_cell
+
+if TYPE_CHECKING:
+    from actorkit.cluster.tls import Tls
+    from actorkit.seams.transport import Connection, Transport
+
+
+class ConnectWait(KernelWait):
+    """Someone waits for a connection that was asked for."""
+
+    __slots__ = ()
+
+
+class Fabric:
+    """One node's connections."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        transport: Transport,
+        keyring: Keyring,
+        options: ClusterOptions,
+        *,
+        hidden: bool = False,
+        tls: Tls | None = None,
+    ) -> None:
+        self.runtime = runtime
+        self.transport = transport
+        self.keyring = keyring
+        self.options = options
+        self.tls = tls
+        self.me = Identity(runtime.node, runtime.incarnation, "", hidden)
+        self.started_at = runtime.clock.now()
+        self.codec = Codec(RefDesk(self))
+        self.peers: dict[str, Peer] = {}
+        self.links: dict[int, Link] = {}
+        self.info: Callable[[], services.NodeInfo] = self._info
+        self.stop_requested: Callable[[], None] = lambda: None
+        self.doors = Doors(self)
+        self._membership = self._new_membership()
+        self._dials: dict[str, trio.CancelScope] = {}
+        self._connecting: dict[str, list[ConnectWait]] = {}
+        self._unconfirmed: set[int] = set()
+        self._watchers: Counter[Cell] = Counter()
+        self._next_connection = 1
+        self._alarm = math.inf
+        self._alarm_scope: trio.CancelScope | None = None
+        self._closed = False
+
+    def _new_membership(self) -> Membership:
+        options = self.options
+        return Membership(self.me, options.connect, options.mesh, self.runtime.seams.entropy.rng)
+
+    def listening_at(self, address: str) -> None:
+        """Others can reach this node from now on."""
+        self.me = attrs.evolve(self.me, address=address)
+        self._membership = self._new_membership()
+
+    def now(self) -> float:
+        """Seconds on the node's clock."""
+        return self.runtime.clock.now()
+
+    def start_soon(self, function: Callable[..., Any], *args: Any, name: str) -> None:
+        """Run one of the node's own tasks."""
+        nursery = self.runtime.dispatcher.nursery
+        if nursery is not None:
+            nursery.start_soon(function, *args, name=name)
+
+    # What actors and people want ---------------------------------------------------------------------------------
+
+    def peer(self, name: str) -> Peer:
+        """A node by its name, known or not."""
+        peer = self.peers.get(name)
+        if peer is None:
+            peer = self.peers[name] = Peer(self, name)
+        return peer
+
+    def want(self, peer: Peer) -> None:
+        """Something waits to be sent to a peer."""
+        self.carry_out(self._membership.want(peer.name, self.now()))
+
+    def join(self, address: str) -> None:
+        """Stay connected to whoever is at an address."""
+        self.carry_out(self._membership.join(address, self.now()))
+
+    async def connect(self, target: str) -> str:
+        """Connect to a node by name or address, and return its name.
+
+        Raises:
+            ConnectFailed: it could not be reached, or would not talk to this node.
+        """
+        wait = ConnectWait(direct_cell(), None)
+        self._connecting.setdefault(target, []).append(wait)
+        self.carry_out(self._membership.connect(target, self.now()))
+        name: str = await wait
+        return name
+
+    def disconnect(self, name: str) -> None:
+        """Drop the connection to a node."""
+        self.carry_out(self._membership.disconnect(name, self.now()))
+
+    def nodes(self) -> tuple[str, ...]:
+        """Who is up."""
+        return self._membership.nodes()
+
+    def up(self) -> tuple[tuple[str, int], ...]:
+        """Who is up, with incarnations."""
+        found = ((name, self._membership.incarnation(name)) for name in self.nodes())
+        return tuple((name, incarnation or 0) for name, incarnation in found)
+
+    def address_of(self, name: str) -> str | None:
+        """Where a node would be dialled."""
+        return self._membership.address(name)
+
+    def learn(self, name: str, address: str) -> None:
+        """A node can be dialled at an address."""
+        self.carry_out(self._membership.learn(name, address, self.now()))
+
+    def monitor(self, cell: Cell) -> None:
+        """Let an actor hear of nodes."""
+        self._watchers[cell] += 1
+
+    def demonitor(self, cell: Cell) -> bool:
+        """Undo one ``monitor``."""
+        if self._watchers[cell] <= 1:
+            return self._watchers.pop(cell, 0) == 1
+        self._watchers[cell] -= 1
+        return True
+
+    def check_encodable(self, message: Any) -> None:
+        """Make sure that a message can travel.
+
+        Raises:
+            Unencodable: it cannot.
+        """
+        try:
+            self.codec.encoder(type(message))(message)
+        except TypeError as error:
+            raise error if isinstance(error, Unencodable) else Unencodable(str(error)) from None
+
+    def waiting_cell(self, link: Any) -> Cell | None:
+        """The actor in a chain of those who wait for each other; None if it is nobody known here.
+
+        Raises:
+            ProtocolError: that is no such link.
+        """
+        match link:
+            case [str(node), int(incarnation), int(serial), str(path)] if valid_node_name(node):
+                if node == self.me.name:
+                    mine = incarnation == self.me.incarnation
+                    return self.runtime.cells.get(serial) if mine else None
+                return self.peer(node).cell(incarnation, serial, path)
+            case _:
+                raise ProtocolError(
+                    "a chain of waiting actors is made of their addresses and paths"
+                )
+
+    # Requests to nodes themselves --------------------------------------------------------------------------------
+
+    def call(self, peer: Peer, message: Any, call: ServiceCall) -> None:
+        """Ask something of a node itself."""
+
+        def go(link: Link) -> None:
+            if not call.done:
+                link.out.request(link.enter(call), message)
+
+        peer.do(peer.named(""), go, lambda _: call.lost())
+
+    def serve(self, link: Link, number: int, request: Any) -> None:
+        """A peer asks something of this node.
+
+        Raises:
+            ProtocolError: that is no request.
+        """
+        try:
+            services.check_granted(link, request, self.me.name)
+        except NotGranted as refusal:
+            self.refuse(link, type(request).__qualname__)
+            link.out.fail(number, refusal)
+            return
+        self.start_soon(self._answer, link, number, request, name=f"serve {link.peer.name}")
+
+    async def _answer(self, link: Link, number: int, request: Any) -> None:
+        try:
+            answer = await services.carry_out(self, link, request)
+        except Exception as error:  # noqa: BLE001 - told to the one who asked
+            answer = services.NotDone(f"{type(error).__name__}: {error_text(error)}")
+        if not link.closed:
+            try:
+                link.out.reply(number, answer)
+            except Unencodable as error:
+                link.out.reply(number, services.NotDone(str(error)))
+
+    def refuse(self, link: Link, what: str) -> None:
+        """A peer tried what it was not granted."""
+        self.runtime.events.emit(services.PeerRefused(link.peer.name, what))
+
+    def gossip(self, _: Link, peers: list[Any]) -> None:
+        """A peer tells of nodes it knows.
+
+        Raises:
+            ProtocolError: it tells of something else.
+        """
+        told: list[tuple[str, str]] = []
+        for entry in peers:
+            match entry:
+                case [str(name), str(address)]:
+                    told.append((name, address))
+                case _:
+                    raise ProtocolError("peers are told of by name and address")
+        self.carry_out(self._membership.peers(told[: self.options.max_peers], self.now()))
+
+    # Directives --------------------------------------------------------------------------------------------------
+
+    def carry_out(self, directives: list[Directive]) -> None:
+        """Do what membership has decided."""
+        for directive in directives:
+            match directive:
+                case Dial(address, expect):
+                    self.start_soon(self._dial, address, expect, name=f"dial {address}")
+                case Cancel(address):
+                    scope = self._dials.pop(address, None)
+                    if scope is not None:
+                        scope.cancel()
+                case Adopt(number, _, _):
+                    self._adopt(self.links[number])
+                case Drop(number, reason):
+                    self._drop(number, reason)
+                case Announce(notice, _):
+                    self._announce(notice)
+                case Gossip(number, peers):
+                    if number in self.links:
+                        self.links[number].out.say(frames.PEERS, [list(entry) for entry in peers])
+                case GiveUp(target, reason):
+                    self._give_up(target, reason)
+                case Reached(target, node):
+                    for wait in self._connecting.pop(target, ()):
+                        wait.resolve(node)
+                case Wait(until):
+                    self._alarm = until
+                    if self._alarm_scope is not None:
+                        self._alarm_scope.cancel()
+                case _:
+                    assert_never(directive)
+
+    def _adopt(self, link: Link) -> None:
+        link.tick()
+        link.peer.connected(link)
+
+    def _drop(self, number: int, reason: LostReason) -> None:
+        link = self.links.pop(number, None)
+        if link is not None:
+            self._unconfirmed.discard(number)
+            self._let_go(link, reason)
+
+    def _let_go(self, link: Link, reason: LostReason) -> None:
+        link.abort()
+        if link.peer.link is link:
+            link.peer.disconnected()
+            unsent = link.outbox.size
+            self.runtime.events.emit(ConnectionLost(link.peer.name, str(reason), unsent))
+
+    def _announce(self, notice: NodeUp | NodeLost) -> None:
+        self.runtime.events.emit(NodeEvent(notice))
+        for cell, times in list(self._watchers.items()):
+            if cell.state is State.DEAD:
+                del self._watchers[cell]
+                continue
+            for _ in range(times):
+                cell.put(Signal(notice))
+
+    def _give_up(self, target: str, reason: LostReason) -> None:
+        for wait in self._connecting.pop(target, ()):
+            wait.fail(ConnectFailed(f"no connection to {target}: {reason}"))
+        peer = self.peers.get(target)
+        if peer is not None:
+            peer.unreachable()
+
+    async def keep_alarms(self) -> None:
+        """Wake membership when it asked for it."""
+        while True:
+            with trio.CancelScope() as self._alarm_scope:
+                pause = self._alarm - self.now()
+                await (trio.sleep_forever() if pause == math.inf else trio.sleep(max(0.0, pause)))
+                self._alarm = math.inf
+                self.carry_out(self._membership.wake(self.now()))
+
+    # Connections -------------------------------------------------------------------------------------------------
+
+    async def _dial(self, address: str, expect: str | None) -> None:
+        with trio.CancelScope() as scope:
+            self._dials[address] = scope
+            outcome = await dial(self, address, expect)
+            if self._dials.get(address) is not scope:
+                return
+            del self._dials[address]
+            if outcome.session is None or outcome.connection is None:
+                self.runtime.events.emit(ConnectionFailed(expect or "", address, outcome.told))
+                why = outcome.why
+                self.carry_out(self._membership.failed(address, why, self.now(), outcome.answered))
+                return
+            link = self._enter(outcome.connection, outcome.session)
+            self.carry_out(
+                self._membership.dialled(address, outcome.session, link.number, self.now())
+            )
+        if link.number in self.links:
+            await self._serve(link)
+
+    def judge(self, identity: Identity, number: int) -> Status:
+        """Whether to take a connection that a peer has dialled."""
+        if self._closed or len(self.links) >= self.options.max_peers:
+            return Status.NOT_ALLOWED
+        return self._membership.judge(identity, number, self.now())
+
+    def withdrawn(self, number: int) -> None:
+        """A connection that was judged has come to nothing."""
+        self.carry_out(self._membership.lost(number, LostReason.CLOSED, self.now()))
+
+    def next_number(self) -> int:
+        """The number of the next connection."""
+        number = self._next_connection
+        self._next_connection += 1
+        return number
+
+    def _enter(self, connection: Connection, session: Session, number: int | None = None) -> Link:
+        peer = self.peer(session.peer.name)
+        link = Link(self, peer, number or self.next_number(), connection, session)
+        self.links[link.number] = link
+        return link
+
+    async def serve_accepted(self, connection: Connection, session: Session, number: int) -> None:
+        """A peer has proven who it is: serve its connection, which is up with its first frame."""
+        link = self._enter(connection, session, number)
+        self._unconfirmed.add(number)
+        await self._serve(link)
+
+    def confirmed(self, link: Link) -> bool:
+        """A frame has come over a connection; tells whether it is to be carried out."""
+        if link.number in self._unconfirmed:
+            self._unconfirmed.discard(link.number)
+            self.carry_out(self._membership.accepted(link.session, link.number, self.now()))
+        return not link.closed
+
+    def break_off(self, link: Link, reason: LostReason) -> None:
+        """A connection is not good for anything any more."""
+        if self.links.pop(link.number, None) is not None:
+            self._unconfirmed.discard(link.number)
+            self._let_go(link, reason)
+            self.carry_out(self._membership.lost(link.number, reason, self.now()))
+
+    async def _serve(self, link: Link) -> None:
+        reason, told = LostReason.CLOSED, ""
+        try:
+            reason = await link.run()
+        except* ProtocolError as group:
+            reason, told = LostReason.PROTOCOL, _first_text(group)
+        if told:
+            self.runtime.events.emit(ConnectionFailed(link.peer.name, "", told))
+        self.break_off(link, reason)
+
+    async def close(self) -> None:
+        """Part from everybody in good order."""
+        self._closed = True
+        async with trio.open_nursery() as nursery:
+            for link in list(self.links.values()):
+                nursery.start_soon(link.part)
+        self.carry_out(self._membership.close(self.now()))
+
+    def vanish(self) -> None:
+        """Let go of every connection at once, with no word to anybody, as a killed process does."""
+        self._closed = True
+        for link in list(self.links.values()):
+            link.abort()
+
+    # Looking in --------------------------------------------------------------------------------------------------
+
+    def _info(self) -> services.NodeInfo:
+        runtime = self.runtime
+        return services.NodeInfo(
+            self.me.name,
+            self.me.incarnation,
+            self.me.address,
+            self.now() - self.started_at,
+            len(runtime.cells),
+            sum(runtime.dead_letters.counts.values()),
+            self.nodes(),
+            self.settings(),
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """How the node is protected and limited."""
+        secrets: list[Secret] = list(self.keyring.secrets)
+        return {
+            **self.options.as_settings(),
+            "listen": self.me.address,
+            "tls": self.tls is not None,
+            "secrets": [[s.id.hex(), s.peers, sorted(map(str, s.grants))] for s in secrets],
+        }
+
+
+def _first_text(group: BaseExceptionGroup[BaseException]) -> str:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error_text(error)

@@ -1,0 +1,1 @@
+"""Laws of the cluster: pure rooms first, then nodes that talk."""
