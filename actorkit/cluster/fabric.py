@@ -47,7 +47,7 @@ from actorkit.kernel.wait import Wait as KernelWait
 from actorkit.kernel.wait import direct_cell
 
 if TYPE_CHECKING:
-    from actorkit.cluster.tls import Tls
+    from actorkit.cluster.secure import TlsContexts
     from actorkit.seams.transport import Connection, Transport
 
 
@@ -68,7 +68,7 @@ class Fabric:
         options: ClusterOptions,
         *,
         hidden: bool = False,
-        tls: Tls | None = None,
+        tls: TlsContexts | None = None,
     ) -> None:
         self.runtime = runtime
         self.transport = transport

@@ -14,7 +14,7 @@ from actorkit.cluster import frames
 from actorkit.cluster.remote import Incoming, RemoteCell, await_from
 from actorkit.cluster.streams import IncomingStream, OutgoingStream
 from actorkit.codec import reply_of
-from actorkit.errors import AskError, ProtocolError, Unhandled
+from actorkit.errors import ActorDied, AskError, ProtocolError, Unhandled
 from actorkit.kernel.call import Call, died
 from actorkit.kernel.cell import Cell, State
 from actorkit.kernel.ending import exit_signal
@@ -142,8 +142,11 @@ class Inbound:
     def _fail(self, number: int, error: Any) -> None:
         failure = self._codec.decode_error(error)
         call = self._link.take_call(number)
-        if call is not None:
-            call.fail(failure)
+        if call is None:
+            return
+        if isinstance(failure, ActorDied) and isinstance(call, Call):
+            failure = died(call.target_path, failure.reason)  # as it is known here
+        call.fail(failure)
 
     def _abandon(self, number: int) -> None:
         call = self._link.calls_in.pop(number, None)

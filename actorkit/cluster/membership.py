@@ -200,6 +200,7 @@ class _Place:
         seed: this node is to be connected to whoever is there.
         asked: ``connect`` waits for it.
         expect: who the dial under way is meant for; None for anybody.
+        order: when that dial began, before or after others.
         failures: dials in a row that failed, or gave a connection that did not last.
         deferrals: dials in a row that were refused because another connection was about to come.
     """
@@ -210,6 +211,7 @@ class _Place:
     asked: bool = False
     dialling: bool = False
     expect: str | None = None
+    order: int = 0
     failures: int = 0
     deferrals: int = 0
     retry_at: float = -inf
@@ -410,7 +412,7 @@ class Membership:
             )
         out = self._found(place, who.name)
         peer = self._peer(who.name)
-        if peer.connection is not None and peer.connection.identity.incarnation == who.incarnation:
+        if peer.connection is not None and self._is_needless(place, who, peer.connection):
             out.append(Drop(connection_id, LostReason.REPLACED))
         elif who.name > self._me.name and self._is_coming(who.name, who.incarnation):
             self._postpone(place, now)
@@ -420,6 +422,10 @@ class Membership:
             self._order += 1
             out += self._up(_Connection(connection_id, who, True, self._order, now))
         return self._settled(out, now)
+
+    def _is_needless(self, place: _Place, who: Identity, current: _Connection) -> bool:
+        """Whether a dial is of no use: the node is up, or its next life has dialled here since that dial began."""
+        return who.incarnation == current.identity.incarnation or place.order < current.order
 
     def failed(
         self,
@@ -628,7 +634,8 @@ class Membership:
             if max(at, place.retry_at) > now:
                 alarm = min(alarm, max(at, place.retry_at))
             else:
-                place.dialling, place.expect = True, expect
+                self._order += 1
+                place.dialling, place.expect, place.order = True, expect, self._order
                 out.append(Dial(address, expect))
         return alarm
 

@@ -6,7 +6,6 @@ import ipaddress
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import trio
@@ -24,6 +23,7 @@ from actorkit.cluster.keys import (
 )
 from actorkit.cluster.link import ServiceCall
 from actorkit.cluster.options import ClusterOptions
+from actorkit.cluster.secure import TlsContexts
 from actorkit.cluster.shipping import importable, pack_code
 from actorkit.errors import (
     ActorDied,
@@ -370,12 +370,13 @@ async def start_elsewhere(
     call = _SpawnCall(peer, parent, seat)
     call.link_them = link and parent is not None
     call.monitor = runtime.relations.new_monitor() if watch and parent is not None else None
-    call.what = where = f"{node}:{child_path(parent.path if parent else '/', name or '')}"
+    call.what = where = f"{node}:{child_path(parent.path if parent else '/', seat.segment if seat else name or '')}"
     request = services.Spawn(
         cls=f"{props.cls.__module__}:{props.cls.__qualname__}",
         parent=parent.serial if parent is not None else 0,
         parent_path=f"{fabric.me.name}:{parent.path}" if parent is not None else "",
-        name=name if seat is None else None,
+        name=name,
+        segment=seat.segment if seat is not None else None,
         link=call.link_them,
         monitor=call.monitor.serial if call.monitor is not None else 0,
         start_timeout=start_timeout,
@@ -436,6 +437,10 @@ class _Port:
         except NodeError as error:
             failure = StartFailed(f"{node}:{props.cls.__qualname__}", services.failed(error))
             raise failure from error
+
+    def is_up(self, node: str, /) -> bool:
+        """Whether there is a connection to a node."""
+        return self.owner.fabric.peer(node).link is not None
 
     def monitor_nodes(self, cell: Cell, /) -> None:
         """Let an actor hear of nodes."""
@@ -511,7 +516,11 @@ async def open_node(
         hidden: not to be listed by others, nor made part of their mesh.
         tls: certificates; both sides are verified.
         insecure_plaintext_network: listen where other machines could connect, without TLS: proven, but read by all.
-        logs, redact, watchdog, audit, seams: as for ``open_system``.
+        logs: as for ``open_system``, and so are the next four.
+        redact: see there.
+        watchdog: see there.
+        audit: see there.
+        seams: see there.
         runtime: makes the kernel, for tests.
         options: the fields of ``ClusterOptions``: ``ticktime=``, ``mesh=``, ``ship_code=`` and others.
 
@@ -532,8 +541,9 @@ async def open_node(
         transport = _transport_for(
             listen, world, protected=tls is not None or insecure_plaintext_network
         )
+    secure = TlsContexts.of(tls) if tls is not None else None
     kernel = (runtime or (lambda n, s: Runtime(n, s, audit=audit)))(name, world)
-    node = Node(kernel, Fabric(kernel, transport, keyring, settings, hidden=hidden, tls=tls))
+    node = Node(kernel, Fabric(kernel, transport, keyring, settings, hidden=hidden, tls=secure))
     async with open_runtime(kernel, logs=logs, redact=redact, watchdog=watchdog, system=node):
         await node.begin(listen, join)
         yield node
@@ -558,8 +568,7 @@ def keyring_of(secret: Secrets, grants: Iterable[Grant | str], seams: Seams) -> 
     if isinstance(secret, Secret):
         return Keyring(secret)
     if secret is None:
-        path = default_key_file()
-        key = read_key_file(path) if Path(path).exists() else create_key_file(path, seams.entropy)
+        key = create_key_file(default_key_file(), seams.entropy)  # or what stands there
         return Keyring(Secret(key, grants=frozenset(grants)))
     if isinstance(secret, (str, os.PathLike)):
         return Keyring(Secret(read_key_file(secret), grants=frozenset(grants)))

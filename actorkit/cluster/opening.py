@@ -1,6 +1,6 @@
 """How a connection begins, from either side: dial or accept, TLS if there is any, and the handshake, each within its time.
 
-Before a peer has proven who it is at most 512 bytes of it are held, nothing of it is decoded, and it may keep one place of
+Before a peer has proven who it is at most two messages of 512 bytes of it are held, nothing of it is decoded, and it may keep one place of
 ``half_open`` for its address for ``handshake_timeout`` seconds at most. The oldest gives way to a newcomer, so that an
 honest peer, which needs a millisecond, gets in beside a thousand that dawdle.
 """
@@ -16,7 +16,7 @@ import trio
 from actorkit.cluster.events import ConnectionFailed
 from actorkit.cluster.handshake import ClientHandshake, Identity, ServerHandshake, Session, Status
 from actorkit.cluster.secure import TlsConnection, secured
-from actorkit.cluster.tls import TlsFileError, verify_peer
+from actorkit.cluster.tls import verify_peer
 from actorkit.errors import ProtocolError
 from actorkit.kernel.message import error_text
 from actorkit.kernel.notices import LostReason
@@ -68,8 +68,6 @@ async def dial(fabric: Fabric, address: str, expect: str | None) -> Outcome:
         failure = Outcome(told=f"{stage} within the time")
     except _Failed as error:
         failure = Outcome(why=error.why, answered=error.answered, told=str(error))
-    except TlsFileError as error:
-        failure = Outcome(why=LostReason.REFUSED, told=str(error))
     except trio.Cancelled:
         if connection is not None:
             connection.abort()
@@ -89,7 +87,7 @@ async def _client(
         raise _Failed(LostReason.REFUSED, f"this node has no secret for {expect or 'any peer'}")
     try:
         if fabric.tls is not None:
-            connection = await secured(connection, fabric.tls, server=False)
+            connection = await secured(connection, fabric.tls.client, server=False)
         nonce = fabric.runtime.seams.entropy.token_bytes(NONCE)
         shake = ClientHandshake(fabric.me, secret, nonce, expect)
         await connection.send_all(shake.start())
@@ -107,15 +105,25 @@ async def _finish(connection: Connection, shake: ClientHandshake | ServerHandsha
         if not data:
             raise shake.closed()
         step = shake.receive(data)
+        if step.peer is not None:
+            _check_certificate(connection, step.peer)
         if step.send:
             await connection.send_all(step.send)
         if step.refused is not None:
             who = f"{step.peer.name} " if step.peer is not None else ""
             raise _Failed(step.refused, f"{who}refused: {step.refused.name}", step.peer)
         if step.session is not None:
-            if isinstance(connection, TlsConnection):
-                verify_peer(connection.certificate(), step.session.peer.name)
             return step.session
+
+
+def _check_certificate(connection: Connection, peer: Identity) -> None:
+    """With TLS, the certificate must be that of the node the peer says it is: before anything is proven to it.
+
+    Raises:
+        ProtocolError: it is somebody else's.
+    """
+    if isinstance(connection, TlsConnection):
+        verify_peer(connection.certificate(), peer.name)
 
 
 class Doors:
@@ -154,8 +162,6 @@ class Doors:
                 connection, session = await self._server(connection, number)
         except (_Failed, ProtocolError) as error:
             told = error_text(error)
-        except TlsFileError as error:
-            told = str(error)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             told = "it broke the connection off"
         except BaseException:
@@ -173,7 +179,7 @@ class Doors:
     async def _server(self, connection: Connection, number: int) -> tuple[Connection, Session]:
         fabric = self._fabric
         if fabric.tls is not None:
-            connection = await secured(connection, fabric.tls, server=True)
+            connection = await secured(connection, fabric.tls.server, server=True)
         nonce = fabric.runtime.seams.entropy.token_bytes(NONCE)
         shake = ServerHandshake(
             fabric.me, fabric.keyring, nonce, lambda who, _: fabric.judge(who, number)

@@ -5,11 +5,29 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
+import attrs
 import trio
 
 from actorkit.cluster.tls import Tls
 from actorkit.errors import ProtocolError
 from actorkit.seams.transport import Connection
+
+
+@attrs.frozen
+class TlsContexts:
+    """What a node's certificates make, once: for those it dials, and those who dial it."""
+
+    client: ssl.SSLContext
+    server: ssl.SSLContext
+
+    @classmethod
+    def of(cls, tls: Tls) -> TlsContexts:
+        """Read the files.
+
+        Raises:
+            TlsFileError: one of them cannot be used.
+        """
+        return cls(tls.client(), tls.server())
 
 
 class TlsConnection(Connection):
@@ -62,15 +80,15 @@ class TlsConnection(Connection):
         self._inner.abort()
 
 
-async def secured(connection: Connection, tls: Tls, *, server: bool) -> TlsConnection:
+async def secured(
+    connection: Connection, context: ssl.SSLContext, *, server: bool
+) -> TlsConnection:
     """Lay TLS over a connection.
 
     Raises:
         ProtocolError: the peer does not speak TLS 1.3, or shows no certificate of our authority.
-        TlsFileError: this node's own files cannot be used.
     """
-    context = tls.server() if server else tls.client()
-    stream = trio.SSLStream(connection, context, server_side=server, https_compatible=True)
+    stream = trio.SSLStream(connection, context, server_side=server)
     try:
         await stream.do_handshake()
     except trio.BrokenResourceError as error:

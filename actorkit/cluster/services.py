@@ -48,6 +48,7 @@ class Spawn(Request[Any]):
     parent: int
     parent_path: str
     name: str | None
+    segment: str | None
     link: bool
     monitor: int
     start_timeout: float | None
@@ -266,6 +267,7 @@ async def _start(fabric: Fabric, link: Link, request: Spawn, props: Props[Any]) 
         props,
         parent=parent,
         name=request.name,
+        segment=request.segment,
         link=request.link and tied,
         began=began,
         start_timeout=request.start_timeout,

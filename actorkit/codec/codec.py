@@ -21,7 +21,7 @@ from actorkit.codec.annotations import (
 )
 from actorkit.codec.anything import Anything, registered
 from actorkit.codec.coder import LEAVES, ValueCodec, enumeration, literal, unfit
-from actorkit.codec.failures import CLOSED, error_of, error_parts
+from actorkit.codec.failures import as_refused, failure
 from actorkit.codec.plain import (
     ENVELOPE,
     LIMITS,
@@ -42,7 +42,7 @@ from actorkit.codec.values import (
     typed_dict,
     union,
 )
-from actorkit.errors import AskError, ProtocolError, Unencodable
+from actorkit.errors import ActorkitError, AskError, ProtocolError, Unencodable
 from actorkit.kernel.message import error_text, is_message, wire_name
 from actorkit.kernel.ref import Ref
 
@@ -69,7 +69,7 @@ class Codec:
         limits: what one frame may hold.
     """
 
-    __slots__ = ("_anything", "_errors", "_finished", "_inside", "_limits", "_making", "_refs")
+    __slots__ = ("_anything", "_finished", "_inside", "_limits", "_making", "_refs")
 
     def __init__(self, refs: RefPort | None = None, limits: Limits = LIMITS) -> None:
         self._limits = limits
@@ -78,7 +78,6 @@ class Codec:
         self._finished: dict[Any, ValueCodec] = {}
         self._making: set[Any] = set()
         self._anything = Anything(self._coder, None if refs is None else self._refs, limits)
-        self._errors: dict[Any, ValueCodec] = {}
 
     def encoder(self, cls: type) -> Callable[[Any], list[Any]]:
         """What turns messages of a class into the list of their fields, as plain values.
@@ -157,7 +156,11 @@ class Codec:
 
     def encode_error(self, error: AskError) -> list[Any]:
         """An error that answers an ask, as a plain value; what of it cannot travel goes as text."""
-        return error_parts(error, self.value(Any))
+        try:
+            plain: list[Any] = self.value(AskError).encode(error)
+        except Unencodable as problem:
+            return as_refused(error, problem)
+        return plain
 
     def decode_error(self, plain: Any) -> AskError:
         """The error.
@@ -165,10 +168,8 @@ class Codec:
         Raises:
             ProtocolError: it is none.
         """
-        if not self._errors:
-            hints = {hint for fields in CLOSED.values() for hint in fields.values()}
-            self._errors = {hint: self.value(hint) for hint in hints}
-        return error_of(plain, self.value(Any), self._errors)
+        error: AskError = self.value(AskError).decode(plain)
+        return error
 
     # From annotation to coder -------------------------------------------------------------------------------------
 
@@ -233,6 +234,8 @@ class Codec:
             raise Unencodable(_never(hint))
         if issubclass(cls, Ref):
             return self._refs
+        if issubclass(cls, ActorkitError):
+            return failure(cls, self._coder)
         if issubclass(cls, enum.Enum):
             return enumeration(cls)
         if typing.is_typeddict(cls):

@@ -1,7 +1,7 @@
-"""Errors that answer an ask, as plain values and back: the closed set of ``errors.py``, and subclasses of ``Refused``.
+"""Errors as values: those of ``errors.py`` that say something to callers, and subclasses of ``Refused``.
 
 An error travels as [name, text, arguments, attributes]. The first is the name of the class, for those of ``errors.py``, or
-module and qualified name of a subclass of ``Refused``; the last two are lists and maps of values that tell what they are
+module and qualified name of a subclass of ``Refused``; the last two are a list and a map of values that tell what they are
 (``anything.py``).
 
 Errors are made without their constructors, as copying makes them: a constructor may take anything, and may do anything.
@@ -11,22 +11,22 @@ following ``__subclasses__``, arrives as a ``Refused`` with its text: nothing is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from actorkit import errors
 from actorkit.codec.annotations import title
-from actorkit.codec.coder import ValueCodec
+from actorkit.codec.coder import OPEN, ValueCodec, unfit, wrong
 from actorkit.codec.plain import brief
-from actorkit.errors import AskError, ProtocolError, Refused, Unencodable
+from actorkit.errors import ActorkitError, AskError, ProtocolError, Refused, Unencodable
 from actorkit.kernel.exits import ExitReason
 from actorkit.kernel.message import encodable, error_text
 
 _CHILD: Final = {"supervisor": str, "child": str}
 
-# Every class that may travel, with its attributes.
-CLOSED: Final[Mapping[type[AskError], Mapping[str, Any]]] = {
+# Every class that may travel, refusals apart, with its attributes.
+CLOSED: Final[Mapping[type[ActorkitError], Mapping[str, Any]]] = {
     errors.AskTimeout: {"actor": str, "timeout": float},
     errors.ActorDied: {"actor": str, "reason": ExitReason},
     errors.NodeDown: {"node": str},
@@ -38,50 +38,77 @@ CLOSED: Final[Mapping[type[AskError], Mapping[str, Any]]] = {
     errors.ChildRunning: _CHILD,
     errors.ChildRestarting: _CHILD,
     errors.ChildPresent: _CHILD,
+    errors.StartFailed: {"actor": str, "reason": ExitReason},
+    errors.StartTimeout: {"actor": str, "timeout": float},
+    errors.StartIgnored: {"actor": str, "why": str},
+    errors.AlreadyStarted: {"name": str, "ref": Any},
+    errors.StartError: {},
+    errors.NotGranted: {"node": str, "grant": str},
+    errors.CodeMissing: {},
+    errors.ConnectFailed: {},
+    errors.NodeError: {},
+    errors.SystemClosed: {},
 }
+HINTS: Final = frozenset(hint for fields in CLOSED.values() for hint in fields.values())
 _BY_NAME: Final = {cls.__name__: cls for cls in CLOSED}
 _TEXT_MAX: Final = 2_000
 _refusals: WeakValueDictionary[str, type[Refused]] = WeakValueDictionary()
 
+Coders = Callable[[Any], ValueCodec]
 
-def error_parts(error: AskError, anything: ValueCodec) -> list[Any]:
-    """What an error travels as. It never fails: what cannot travel is left out, and the text says so."""
-    text = encodable(error_text(error))[:_TEXT_MAX]
+
+def failure(cls: type[ActorkitError], coders: Coders) -> ValueCodec:
+    """The coder of a class of errors with its subclasses, as far as they travel; ``coders`` has those of attributes."""
+    name = title(cls)
+
+    def encode(error: Any) -> list[Any]:
+        if isinstance(error, cls):
+            return _parts(error, coders(Any))
+        raise unfit(error, name)
+
+    def decode(plain: Any) -> ActorkitError:
+        error = _error(plain, coders)
+        if isinstance(error, cls):
+            return error
+        raise wrong(error, name)
+
+    return ValueCodec(name, encode, decode, None, frozenset(), OPEN)
+
+
+def as_refused(error: AskError, problem: Unencodable) -> list[Any]:
+    """What is left of an error that cannot travel: its text, in a ``Refused``."""
+    text = f"{_text(error)} ({title(type(error))} has come as text: {problem})"[:_TEXT_MAX]
+    return [Refused.__name__, text, [text], {}]
+
+
+def _text(error: BaseException) -> str:
+    return encodable(error_text(error))[:_TEXT_MAX]
+
+
+def _parts(error: ActorkitError, anything: ValueCodec) -> list[Any]:
     cls = type(error)
     if cls not in CLOSED and not isinstance(error, Refused):
-        cls = next((base for base in cls.__mro__ if base in CLOSED), Refused)
-    if cls is Refused and type(error) is not Refused:
-        return [Refused.__name__, text, [text], {}]
+        raise Unencodable(f"{title(cls)} cannot travel: let it inherit from ak.Refused")
     held = _attributes(error)
     if cls in CLOSED:
         held = {name: held.get(name) for name in CLOSED[cls]}
-    try:
-        arguments = [anything.encode(one) for one in error.args]
-        attributes = {name: anything.encode(value) for name, value in held.items()}
-    except Unencodable as problem:
-        why = f"{text} ({title(cls)} has come as text, for {problem})"
-        return [Refused.__name__, why, [why], {}]
-    return [_name(cls), text, arguments, attributes]
+    arguments = [anything.encode(one) for one in error.args]
+    attributes = {name: anything.encode(value) for name, value in held.items()}
+    return [_name(cls), _text(error), arguments, attributes]
 
 
-def error_of(parts: Any, anything: ValueCodec, fields: Mapping[Any, ValueCodec]) -> AskError:
-    """The error that the parts tell; ``fields`` has a coder for every type in ``CLOSED``.
-
-    Raises:
-        ProtocolError: they tell none.
-    """
+def _error(parts: Any, coders: Coders) -> ActorkitError:
     name, text, arguments, attributes = _checked(parts)
-    cls: type[AskError] | None = _BY_NAME.get(name) or refusal(name)
+    cls: type[ActorkitError] | None = _BY_NAME.get(name) or refusal(name)
     if cls is None:
-        error: AskError = Refused(text)
-        error.add_note(
-            f"sent as {name}, which is not known here: import its module to catch it as what it is"
-        )
+        error = Refused(text)
+        error.add_note(f"sent as {name}, which is not known here: import its module")
         return error
-    args = [anything.decode(one) for one in arguments]
-    held = {key: anything.decode(one) for key, one in attributes.items()}
+    decode = coders(Any).decode
+    args = [decode(one) for one in arguments]
+    held = {key: decode(one) for key, one in attributes.items()}
     if cls in CLOSED:
-        _check_closed(cls, held, args, fields)
+        _check_closed(cls, held, args, coders)
     return _made(cls, tuple(args), held)
 
 
@@ -97,23 +124,23 @@ def _checked(parts: Any) -> tuple[str, str, list[Any], dict[str, Any]]:
 
 
 def _check_closed(
-    cls: type[AskError], held: dict[str, Any], args: list[Any], fields: Mapping[Any, ValueCodec]
+    cls: type[ActorkitError], held: dict[str, Any], args: list[Any], coders: Coders
 ) -> None:
     wanted = CLOSED[cls]
     if held.keys() != wanted.keys():
-        raise ProtocolError(
-            f"{cls.__name__} has {', '.join(wanted) or 'no attributes'}, got {', '.join(held)[:80]}"
-        )
+        raise ProtocolError(f"{cls.__name__} has {[*wanted]}, got {brief([*held])}")
     for name, hint in wanted.items():
         try:
-            fields[hint].encode(held[name])
+            coders(hint).encode(held[name])
         except Unencodable as error:
             raise ProtocolError(f"{cls.__name__}.{name}: {error}") from None
     if [type(one) for one in args] != [str]:
         raise ProtocolError(f"{cls.__name__} has its text for argument, got {brief(args)}")
 
 
-def _made(cls: type[AskError], args: tuple[Any, ...], held: Mapping[str, Any]) -> AskError:
+def _made(
+    cls: type[ActorkitError], args: tuple[Any, ...], held: Mapping[str, Any]
+) -> ActorkitError:
     try:
         error = cls.__new__(cls, *args)
         error.args = args

@@ -110,8 +110,8 @@ def check_unfenced() -> None:
 def died(path: str, reason: ExitReason) -> ActorDied:
     """The error an asker gets when the callee is gone, chained to the exception that killed it if known."""
     error = ActorDied(path, reason)
-    cause = getattr(reason, "cause", None)
-    if cause is not None:
-        error.__cause__ = cause
-        error.add_note(f"the traceback there was:\n{reason.traceback}")  # type: ignore[union-attr]
+    error.__cause__ = getattr(reason, "cause", None)
+    told = getattr(reason, "traceback", "")
+    if told:
+        error.add_note(f"the traceback there was:\n{told}")
     return error

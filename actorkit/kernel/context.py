@@ -256,6 +256,15 @@ class Context(Generic[M_contra]):
 
     # Other nodes -------------------------------------------------------------------------------------------------
 
+    def is_up(self, node: str, /) -> bool:
+        """Whether there is a connection to a node now; always, if it is this actor's own.
+
+        Raises:
+            LookupError: this system is no node of a cluster.
+        """
+        runtime = self._cell.runtime
+        return node == runtime.node or runtime.port().is_up(node)
+
     def monitor_nodes(self) -> None:
         """Hear of nodes that come up (``NodeUp``) and are lost (``NodeLost``), at the hook ``node_changed``.
 

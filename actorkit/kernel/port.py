@@ -30,6 +30,10 @@ class NodePort(Protocol):
         """Start an actor on another node and wait until it is ready; what stands for it here, and its monitor."""
         ...
 
+    def is_up(self, node: str, /) -> bool:
+        """Whether there is a connection to a node."""
+        ...
+
     def monitor_nodes(self, cell: Cell, /) -> None:
         """Let an actor hear of nodes that come and go, once per call."""
         ...

@@ -12,6 +12,7 @@ import attrs
 
 from actorkit.errors import SpecError
 from actorkit.kernel.actor import Props
+from actorkit.kernel.address import valid_node_name
 from actorkit.kernel.address import checked_segment
 from actorkit.kernel.registry import Key, name_of
 
@@ -82,6 +83,22 @@ def _check_name(value: object) -> None:
         raise SpecError(f"Child name: {error}") from None
 
 
+def _check_node(value: object, props: object) -> None:
+    names = (value,) if isinstance(value, str) else value
+    if names is None:
+        return
+    if not (isinstance(names, tuple) and names and all(map(_names_a_node, names))):
+        raise SpecError(f"Child node is a node's name, or a tuple of them, got {value!r}")
+    if isinstance(props, TreeProps):
+        raise SpecError(
+            f"a supervision tree is started on its own node; Child node={value!r} goes with the actors in it"
+        )
+
+
+def _names_a_node(value: object) -> bool:
+    return isinstance(value, str) and valid_node_name(value)
+
+
 def _check_significant(significant: object, restart: str) -> None:
     if not isinstance(significant, bool):
         raise SpecError(f"Child significant is True or False, got {significant!r}")
@@ -103,6 +120,8 @@ class Child(Generic[M_contra]):
         significant: whether its end by itself may end the supervisor (see ``auto_shutdown``).
         start_timeout: seconds it may take to become ready; None waits for ever.
         name: a name to register each of its incarnations under.
+        node: the node it runs on, which must have granted ``spawn``, or several: then it is started on the first of them
+            that is up. None is the supervisor's own.
     """
 
     id: str
@@ -112,6 +131,7 @@ class Child(Generic[M_contra]):
     significant: bool = attrs.field(default=False, kw_only=True)
     start_timeout: float | None = attrs.field(default=None, kw_only=True)
     name: str | Key[M_contra] | None = attrs.field(default=None, kw_only=True)
+    node: str | tuple[str, ...] | None = attrs.field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         _check_id(self.id)
@@ -121,6 +141,7 @@ class Child(Generic[M_contra]):
         _check_start_timeout(self.start_timeout)
         _check_significant(self.significant, self.restart)
         _check_name(self.name)
+        _check_node(self.node, self.props)
 
     @property
     def is_tree(self) -> bool:

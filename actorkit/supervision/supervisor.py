@@ -172,7 +172,11 @@ class Supervisor(Actor[SupervisorMessage]):
             await self.ctx.stop_child(seat.ref, limit=child.limit, kill=child.kills)
         try:
             address = await self.ctx.start_in(
-                seat, child.props, name=child.name, start_timeout=child.start_timeout
+                seat,
+                child.props,
+                name=child.name,
+                start_timeout=child.start_timeout,
+                node=self._place(child),
             )
         except StartIgnored:
             self._declined(child)
@@ -187,6 +191,12 @@ class Supervisor(Actor[SupervisorMessage]):
         if self.ctx.events.wants(ChildStarted):
             self.ctx.events.emit(ChildStarted(self.ctx.path, self._offender(child)))
         return seat.ref
+
+    def _place(self, child: Child[Any]) -> str | None:
+        """The node a child is to be started on now: the first of its nodes that is up."""
+        if child.node is None or isinstance(child.node, str):
+            return child.node
+        return next(filter(self.ctx.is_up, child.node), child.node[0])
 
     def _declined(self, child: Child[Any]) -> None:
         if child.restart == "temporary":
