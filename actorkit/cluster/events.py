@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from actorkit.kernel.events import Progress, Report
-from actorkit.kernel.notices import NodeLost, NodeUp
+from actorkit.kernel.notices import LostReason, NodeLost, NodeUp
 
 
 @attrs.frozen(slots=True)
@@ -41,7 +41,8 @@ class ConnectionLost(Report):
     def as_log(self) -> tuple[str, str, dict[str, Any]]:
         """How the event is logged."""
         fields = {"node": self.node, "reason": self.reason, "unsent_bytes": self.unsent}
-        return "warning", "connection lost", fields
+        orderly = self.reason in (LostReason.CLOSED, LostReason.DISCONNECT) and not self.unsent
+        return "info" if orderly else "warning", "connection lost", fields
 
 
 @attrs.frozen(slots=True)

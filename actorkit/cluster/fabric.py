@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from actorkit.seams.transport import Connection, Transport
 
 
+SWEEP = 1024  # peers known before those that mean nothing are looked for
+
+
 class ConnectWait(KernelWait):
     """Someone waits for a connection that was asked for."""
 
@@ -89,6 +92,7 @@ class Fabric:
         self._unconfirmed: set[int] = set()
         self._watchers: Counter[Cell] = Counter()
         self._next_connection = 1
+        self._sweep_at = SWEEP
         self._alarm = math.inf
         self._alarm_scope: trio.CancelScope | None = None
         self._closed = False
@@ -118,8 +122,16 @@ class Fabric:
         """A node by its name, known or not."""
         peer = self.peers.get(name)
         if peer is None:
+            if len(self.peers) >= self._sweep_at:
+                self._sweep()
             peer = self.peers[name] = Peer(self, name)
         return peer
+
+    def _sweep(self) -> None:
+        """Forget peers that were only ever named: whoever makes names up shall not fill the memory."""
+        for name in [name for name, peer in self.peers.items() if peer.forgettable]:
+            del self.peers[name]
+        self._sweep_at = max(SWEEP, 2 * len(self.peers))
 
     def want(self, peer: Peer) -> None:
         """Something waits to be sent to a peer."""
@@ -195,7 +207,8 @@ class Fabric:
                 if node == self.me.name:
                     mine = incarnation == self.me.incarnation
                     return self.runtime.cells.get(serial) if mine else None
-                return self.peer(node).cell(incarnation, serial, path)
+                shown = f"{node}:{path}" if path.startswith("/") else path
+                return self.peer(node).cell(incarnation, serial, shown)
             case _:
                 raise ProtocolError(
                     "a chain of waiting actors is made of their addresses and paths"
@@ -258,7 +271,7 @@ class Fabric:
 
     # Directives --------------------------------------------------------------------------------------------------
 
-    def carry_out(self, directives: list[Directive]) -> None:
+    def carry_out(self, directives: list[Directive]) -> None:  # noqa: C901, PLR0912 - one case each
         """Do what membership has decided."""
         for directive in directives:
             match directive:
@@ -326,8 +339,7 @@ class Fabric:
         """Wake membership when it asked for it."""
         while True:
             with trio.CancelScope() as self._alarm_scope:
-                pause = self._alarm - self.now()
-                await (trio.sleep_forever() if pause == math.inf else trio.sleep(max(0.0, pause)))
+                await trio.sleep_until(self._alarm)
                 self._alarm = math.inf
                 self.carry_out(self._membership.wake(self.now()))
 
@@ -337,18 +349,17 @@ class Fabric:
         with trio.CancelScope() as scope:
             self._dials[address] = scope
             outcome = await dial(self, address, expect)
-            if self._dials.get(address) is not scope:
-                return
-            del self._dials[address]
-            if outcome.session is None or outcome.connection is None:
-                self.runtime.events.emit(ConnectionFailed(expect or "", address, outcome.told))
-                why = outcome.why
-                self.carry_out(self._membership.failed(address, why, self.now(), outcome.answered))
-                return
-            link = self._enter(outcome.connection, outcome.session)
-            self.carry_out(
-                self._membership.dialled(address, outcome.session, link.number, self.now())
-            )
+        if self._dials.get(address) is not scope or scope.cancelled_caught:
+            return
+        del self._dials[address]
+        connection, session = outcome.connection, outcome.session
+        if connection is None or session is None:
+            self.runtime.events.emit(ConnectionFailed(expect or "", address, outcome.told))
+            why, answered = outcome.why, outcome.answered
+            self.carry_out(self._membership.failed(address, why, self.now(), answered))
+            return
+        link = self._enter(connection, session)
+        self.carry_out(self._membership.dialled(address, session, link.number, self.now()))
         if link.number in self.links:
             await self._serve(link)
 

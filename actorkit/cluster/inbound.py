@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from actorkit.cluster import frames
+from actorkit.cluster.outbound import CHAIN
 from actorkit.cluster.remote import Incoming, RemoteCell, await_from
 from actorkit.cluster.streams import IncomingStream, OutgoingStream
 from actorkit.codec import reply_of
-from actorkit.errors import ActorDied, AskError, ProtocolError, Unhandled
+from actorkit.errors import ActorDied, AskError, ProtocolError
 from actorkit.kernel.call import Call, died
 from actorkit.kernel.cell import Cell, State
 from actorkit.kernel.ending import exit_signal
@@ -22,6 +23,7 @@ from actorkit.kernel.events import DeadLetter, DeadReason
 from actorkit.kernel.exits import NO_ACTOR, NORMAL, Down, ExitReason, Monitor
 from actorkit.kernel.items import Signal
 from actorkit.kernel.message import WireName, message_class
+from actorkit.kernel.ref import Ref
 from actorkit.kernel.wait import Wait, check_circle
 
 if TYPE_CHECKING:
@@ -35,7 +37,17 @@ Decode = Callable[[Any], Any]
 class Inbound:
     """Carries out what came over one connection."""
 
-    __slots__ = ("_any", "_codec", "_link", "_peer", "_replies", "_runtime", "_table", "_tags")
+    __slots__ = (
+        "_any",
+        "_codec",
+        "_direct",
+        "_link",
+        "_peer",
+        "_replies",
+        "_runtime",
+        "_table",
+        "_tags",
+    )
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -43,6 +55,7 @@ class Inbound:
         self._runtime = link.fabric.runtime
         self._codec = link.fabric.codec
         self._any: Decode = self._codec.value(Any).decode
+        self._direct = self._runtime.ref_class is Ref  # nobody keeps books
         self._tags: dict[int, Decode] = {}
         self._replies: dict[type, Decode] = {}
         self._table: dict[int, Callable[..., None]] = {
@@ -74,9 +87,25 @@ class Inbound:
         Raises:
             ProtocolError: one of them is not what was agreed on.
         """
-        table = self._table
+        table, cells, tags, direct = self._table, self._runtime.cells, self._tags, self._direct
         for op in ops:
-            table[op[0]](*op[1:])
+            if op[0] != frames.TELL:
+                table[op[0]](*op[1:])
+                continue
+            _, to, tag, fields = op
+            cell = cells.get(to)
+            if cell is None or tag not in tags or not direct:
+                self._tell(to, tag, fields)
+                continue
+            message = tags[tag](fields)
+            queue = cell.queue
+            if len(queue) >= cell.limit:
+                cell.overflow(message)
+                continue
+            queue.append(message)  # as Ref.tell does
+            if cell.idle:
+                cell.idle = False
+                cell.push(cell)
 
     # Mail --------------------------------------------------------------------------------------------------------
 
@@ -116,6 +145,7 @@ class Inbound:
             if len(queue) >= cell.limit:
                 queue = cell.admit(message)
         except AskError as error:
+            incoming.over(call)
             self._link.out.fail(number, error)
             return
         incoming.call = call
@@ -161,11 +191,22 @@ class Inbound:
     def _define(self, tag: int, name: str, version: int) -> None:
         if tag in self._tags or not 0 <= tag < MAX_TAGS:
             raise ProtocolError(f"tag {tag} cannot be defined, or is already")
-        cls = message_class(WireName(name, version))
-        if cls is None:
-            self._tags[tag] = _unknown(name, version)
-        else:
-            self._tags[tag] = self._codec.decoder(cls)
+        self._tags[tag] = self._decoder_of(tag, WireName(name, version))
+
+    def _decoder_of(self, tag: int, wire: WireName) -> Decode:
+        """How to decode a class of messages; one that is not known is looked for again whenever it is used."""
+        cls = message_class(wire)
+        if cls is not None:
+            return self._codec.decoder(cls)
+        stranger = type(str(wire), (UnknownMessage,), {"__slots__": ()})
+
+        def decode(plain: Any) -> Any:
+            if message_class(wire) is None:
+                return stranger()
+            self._tags[tag] = self._decoder_of(tag, wire)
+            return self._tags[tag](plain)
+
+        return decode
 
     def _decoder(self, tag: int) -> Decode:
         try:
@@ -184,13 +225,15 @@ class Inbound:
         self._runtime.dead_letters.add(DeadLetter(message, path, why))
 
     def _chain(self, chain: list[Any], who: RemoteCell | None) -> tuple[Wait, ...]:
-        """Those who wait for the asker, as waits in the graph in which circular asks are found."""
+        """Those who wait for the asker, as waits in the graph in which circular asks are found. It comes first itself."""
         waits: list[Wait] = []
         target: Cell | None = who
-        for link in chain:
+        for link in chain[:CHAIN]:
             cell = self._link.fabric.waiting_cell(link)
             if cell is None or target is None:
                 break
+            if cell is target:
+                continue
             wait = Wait(cell, target)
             if isinstance(cell, RemoteCell):
                 await_from(cell, wait)
@@ -328,22 +371,7 @@ class Inbound:
 class UnknownMessage:
     """Stands for a message whose class is not known on this node: its actor has no handler for it."""
 
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
+    __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"<a message of unknown class {self.name}>"
-
-
-def _unknown(name: str, version: int) -> Decode:
-    def decode(_: Any) -> UnknownMessage:
-        return UnknownMessage(f"{name}@{version}")
-
-    return decode
-
-
-def unhandled(cell: Cell, name: str) -> Unhandled:
-    """The error of a request of a class that is not known here."""
-    return Unhandled(cell.path, name)
+        return f"<a message of unknown class {type(self).__qualname__}>"

@@ -6,6 +6,8 @@ it; the writer task is woken only for what it does not take. So a request betwee
 
 from __future__ import annotations
 
+import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -133,9 +135,11 @@ class Link:
         self._rest: memoryview | None = None
         self._writing = False
         self._wake = trio.Event()
+        self._idle = trio.Event()
         self._next_call = 1
         self._sweep_at = SWEEP
         self._parting: LostReason | None = None
+        self._ended = trio.Event()
         self._send_now: Callable[[bytes], int] = getattr(connection, "send_nowait", _takes_nothing)
 
     def __repr__(self) -> str:
@@ -160,9 +164,7 @@ class Link:
             sent = send(data)
             self.sent_bytes += len(data)
             if sent < len(data):
-                self._rest = memoryview(data)[sent:]
-                self._writing = True
-                self._wake.set()
+                self._hand_over(memoryview(data)[sent:])
                 break
         self._liveness.spoke(self._now())
         if self.outbox.over:
@@ -187,6 +189,7 @@ class Link:
                     self.sent_bytes += len(data)
                     self._rest = memoryview(data)
             self._writing = False
+            self._idle.set()
             self.flush()
 
     def tick(self) -> None:
@@ -196,9 +199,14 @@ class Link:
             sent = self._send_now(data)
             self._liveness.spoke(self._now())
             if sent < len(data):
-                self._rest = memoryview(data)[sent:]
-                self._writing = True
-                self._wake.set()
+                self._hand_over(memoryview(data)[sent:])
+
+    def _hand_over(self, rest: memoryview) -> None:
+        """Leave the rest to the writer."""
+        self._rest = rest
+        self._writing = True
+        self._idle = trio.Event()
+        self._wake.set()
 
     # In ----------------------------------------------------------------------------------------------------------
 
@@ -231,14 +239,23 @@ class Link:
         for kind, body in self._reader.feed(data):
             if not self.fabric.confirmed(self):
                 return
-            if kind == frames.OPS:
-                self._inbound.perform(parse(body, unpack_plain))
-            elif kind == frames.FRAGMENT:
+            whole = body if kind == frames.OPS else None
+            if kind == frames.FRAGMENT:
                 whole = self._assembler.add(body)
-                if whole is not None:
-                    self._inbound.perform(parse(whole, unpack_plain))
+            if whole is not None:
+                self._perform(whole)
             if self.closed:
                 return
+
+    def _perform(self, body: bytes) -> None:
+        ops = parse(body, unpack_plain)
+        try:
+            self._inbound.perform(ops)
+        except ProtocolError:
+            raise
+        except Exception as error:  # whatever a peer says, it is the peer that is cut off
+            told = "".join(traceback.format_exception(error))
+            raise ProtocolError(f"an op could not be carried out: {told}") from error
 
     async def keep_pulse(self) -> LostReason:
         """Tick while nothing else is said; returns when the peer has not been heard of for too long."""
@@ -389,21 +406,26 @@ class Link:
     async def part(self) -> None:
         """Close in good order: what waits leaves first, if it can within a moment."""
         if not self.closed:
-            with trio.move_on_after(LAST_WORDS):
+            with (
+                trio.move_on_after(LAST_WORDS),
+                suppress(trio.BrokenResourceError, trio.ClosedResourceError),
+            ):
                 await self._drained()
                 self.out.say(frames.BYE, "")
                 await self._drained()
                 await self._connection.send_eof()
+                await self._ended.wait()  # the peer has read it all, and closes
 
     async def _drained(self) -> None:
         """Wait until nothing waits to be sent."""
         self.flush()
-        while self._writing and not self.closed:
-            await trio.sleep(LAST_WORDS / 100)
+        while self._writing:
+            await self._idle.wait()
 
     def abort(self) -> None:
         """Let go of the connection at once."""
         self.closed = True
+        self._ended.set()
         self._connection.abort()
 
     def fail_calls(self) -> None:

@@ -370,7 +370,9 @@ async def start_elsewhere(
     call = _SpawnCall(peer, parent, seat)
     call.link_them = link and parent is not None
     call.monitor = runtime.relations.new_monitor() if watch and parent is not None else None
-    call.what = where = f"{node}:{child_path(parent.path if parent else '/', seat.segment if seat else name or '')}"
+    call.what = where = (
+        f"{node}:{child_path(parent.path if parent else '/', seat.segment if seat else name or '')}"
+    )
     request = services.Spawn(
         cls=f"{props.cls.__module__}:{props.cls.__qualname__}",
         parent=parent.serial if parent is not None else 0,

@@ -169,13 +169,18 @@ class Outbound:
 
 
 def asked_by(asker: Any) -> tuple[int, list[Any]]:
-    """The serial of the actor that asks, and those who wait for it, nearest first: what circular asks are found by."""
+    """The serial of the actor that asks, and, if any wait for it, itself and those, nearest first.
+
+    It is what circular asks are found by, and told with.
+    """
     if asker is None:
         asker = origin()
     if asker is None:
         return 0, []
-    serial = 0 if isinstance(asker, (Incoming, RemoteCell)) else asker.serial
-    return serial, _upstream(asker)
+    if isinstance(asker, (Incoming, RemoteCell)):
+        return 0, _upstream(asker)
+    chain = _upstream(asker)
+    return asker.serial, [_link_of(asker), *chain] if chain else chain
 
 
 def _upstream(asker: Any) -> list[Any]:

@@ -44,7 +44,9 @@ class _Large:
 class Outbox:
     """The ops that wait for one connection.
 
-    ``size`` is the bytes of all ops, or of what is left of them, that wait here.
+    ``size`` is the bytes of all ops, or of what is left of them, that wait here; ``heavy`` is how many of them are those of large
+    ops, and of what their senders said after them. Senders of small ops wait for small ones only: who sends much holds up
+    himself, not others.
 
     Args:
         limit_bytes: from this size on it is ``full``: senders should wait.
@@ -56,7 +58,7 @@ class Outbox:
     """
 
     __slots__ = (
-        *("size", "_batch", "_behind", "_fragment", "_hard", "_large_next", "_limit"),
+        *("size", "heavy", "_batch", "_behind", "_fragment", "_hard", "_large_next", "_limit"),
         *("_max_message", "_max_open", "_open", "_promised", "_room", "_sealed"),
         *("_stream", "_taken", "_under_way", "_waiting"),
     )
@@ -75,7 +77,7 @@ class Outbox:
         _check("batch", batch, MAX_BATCH)
         _check("max_message", max_message, MAX_MESSAGE)
         _check("max_open", max_open, MAX_OPEN)
-        self.size = 0
+        self.size = self.heavy = 0
         self._limit, self._hard = limit_bytes, hard_bytes
         self._fragment, self._batch = fragment, batch
         self._max_message, self._max_open = max_message, max_open
@@ -93,8 +95,12 @@ class Outbox:
 
     @property
     def full(self) -> bool:
-        """Whether senders should wait for room."""
-        return self.size >= self._limit
+        """Whether all senders should wait for room."""
+        return self.size - self.heavy >= self._limit
+
+    def full_for(self, sender: int) -> bool:
+        """Whether a sender should wait for room: as all, or because what it has sent itself is too much."""
+        return self.full or (self.heavy >= self._limit and sender in self._behind)
 
     @property
     def over(self) -> bool:
@@ -151,9 +157,11 @@ class Outbox:
         behind = self._behind.get(sender)
         if behind is not None:
             behind.append(op)
+            self.heavy += len(op)
         elif large:
             self._behind[sender] = deque()
             self._wait(op, sender)
+            self.heavy += len(op)
         else:
             self._append(op)
 
@@ -203,6 +211,7 @@ class Outbox:
         chunk = large.data[large.sent : large.sent + self._fragment]
         large.sent += len(chunk)
         self.size -= len(chunk)
+        self.heavy -= len(chunk)
         total = len(large.data)
         last = large.sent == total
         if last:
@@ -224,6 +233,7 @@ class Outbox:
             if len(op) > self._fragment:
                 self._wait(op, large.sender)
                 return
+            self.heavy -= len(op)
             self._append(op)
         del self._behind[large.sender]
 

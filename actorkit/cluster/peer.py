@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 from actorkit.cluster import frames
 from actorkit.cluster.link import EndCall
 from actorkit.cluster.remote import RemoteCell, sender_of
-from actorkit.errors import NodeDown
+from actorkit.errors import NodeDown, Unencodable
 from actorkit.kernel.address import Address
 from actorkit.kernel.call import Call, died
 from actorkit.kernel.ending import exit_signal
@@ -89,7 +89,7 @@ class Peer:
         self.crowded = False  # whether somebody waits for room in the outbox
         self._cells: WeakValueDictionary[tuple[int, int | str], RemoteCell] = WeakValueDictionary()
         self._pending: deque[tuple[RemoteCell, Go, Failed]] = deque()
-        self._waiting: deque[tuple[RemoteCell, Wait]] = deque()
+        self._waiting: deque[tuple[RemoteCell, Wait, int]] = deque()  # the last is who sends
         self._expected: dict[int, Failed] = {}
         self._next_expected = 1
 
@@ -104,6 +104,8 @@ class Peer:
         if cell is None:
             shown = path or f"{self.name}#{to}"
             cell = self._cells[incarnation, to] = RemoteCell(self, incarnation, to, shown)
+        elif path and cell.path != path and cell.path == f"{self.name}#{to}":
+            cell.path = path  # it was known by its number only
         return cell
 
     def cell_of(self, serial: int) -> RemoteCell:
@@ -122,13 +124,19 @@ class Peer:
         """The address of an actor of its present incarnation."""
         return Address(self.name, self.incarnation, serial)
 
+    @property
+    def forgettable(self) -> bool:
+        """Whether nothing is known of it but its name."""
+        busy = self.link or self._cells or self._pending or self._waiting or self._expected
+        return not busy
+
     # What is said to it ------------------------------------------------------------------------------------------
 
     @property
     def full(self) -> bool:
         """Whether those who send must wait for room."""
         link = self.link
-        return link.outbox.full if link is not None else len(self._pending) >= PENDING
+        return link.outbox.full_for(sender_of()) if link else len(self._pending) >= PENDING
 
     def do(self, cell: RemoteCell, go: Go, failed: Failed = lambda _: None) -> None:
         """Say something about one of its actors now, or when there is a connection."""
@@ -160,35 +168,49 @@ class Peer:
 
     def wait_for_room(self, cell: RemoteCell, wait: RoomWait) -> None:
         """A sender waits."""
-        self._waiting.append((cell, wait))
+        self._waiting.append((cell, wait, sender_of()))
         self.crowded = True
 
     def request(self, cell: RemoteCell, call: Call | StreamCall, sender: int) -> None:
         """Send a request, when there is room."""
-        if self.link is not None and self.link.outbox.full and isinstance(call, Call):
-            self._waiting.append((cell, call))
+        if self.link is not None and self.link.outbox.full_for(sender) and isinstance(call, Call):
+            self._waiting.append((cell, call, sender))
             self.crowded = True
             return
         if self.link is None:
             self.fabric.check_encodable(call.message)
+        self.request_now(cell, call, sender)
+
+    def request_now(self, cell: RemoteCell, call: Call | StreamCall, sender: int) -> None:
+        """Send a request, whatever the room."""
 
         def go(link: Link) -> None:
-            if not (isinstance(call, Call) and call.done):
+            if isinstance(call, Call) and call.done:
+                return
+            try:
                 link.request(cell, call, sender)
+            except Unencodable as error:
+                call.fail(error)
 
         self.do(cell, go, lambda why: _fail_request(cell, call, why))
 
     def let_in(self) -> None:
-        """There may be room again: let those who wait send."""
-        while self._waiting and self.link is not None and not self.link.outbox.full:
-            cell, wait = self._waiting.popleft()
-            if wait.done:
-                continue
-            if isinstance(wait, RoomWait):
-                self.do(cell, partial(_tell_waiting, cell=cell, wait=wait), _failing(cell, wait))
-            elif isinstance(wait, Call):
-                cell.accept(wait)
+        """There may be room again: let those who wait send, each in its order."""
+        waiting, self._waiting = self._waiting, deque()
+        for cell, wait, sender in waiting:
+            link = self.link
+            if link is None or link.outbox.full_for(sender):
+                self._waiting.append((cell, wait, sender))
+            elif not wait.done:
+                self._let_one_in(cell, wait, sender)
         self.crowded = bool(self._waiting)
+
+    def _let_one_in(self, cell: RemoteCell, wait: Wait, sender: int) -> None:
+        if isinstance(wait, Call):
+            self.request_now(cell, wait, sender)
+        elif isinstance(wait, RoomWait):
+            go = partial(_tell_waiting, cell=cell, wait=wait, sender=sender)
+            self.do(cell, go, _failing(cell, wait))
 
     def forget(self, call: Call) -> None:
         """An asker waits no more."""
@@ -370,7 +392,7 @@ class Peer:
 
     def _fail_waiting(self) -> None:
         waiting, self._waiting = self._waiting, deque()
-        for cell, wait in waiting:
+        for cell, wait, _ in waiting:
             if wait.fail(NodeDown(self.name)):
                 message: Any = getattr(wait, "message", None)
                 cell.lose(message, DeadReason.NO_CONNECTION)
@@ -396,9 +418,9 @@ class _Refusable:
         """The lost connection is told apart."""
 
 
-def _tell_waiting(link: Link, cell: RemoteCell, wait: RoomWait) -> None:
+def _tell_waiting(link: Link, cell: RemoteCell, wait: RoomWait, sender: int) -> None:
     try:
-        link.out.tell(cell.to, wait.message, 0)
+        link.out.tell(cell.to, wait.message, sender)
     except Exception as error:  # noqa: BLE001 - belongs to the one who sends
         wait.fail(error)
     else:

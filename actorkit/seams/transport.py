@@ -31,6 +31,7 @@ from typing import Any, Protocol
 import trio
 
 _ANY_LOOPBACK_PORT = "127.0.0.1:0"
+_UNSENT = 128 << 10  # bytes that the kernel holds and has not sent
 _GONE = -1  # no file descriptor: the number may be another file's by now
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, for no time at all
 
@@ -168,6 +169,7 @@ class TcpConnection(Connection):
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream  # it sets TCP_NODELAY
+        _keep_short(stream.socket)
         self._fileno = stream.socket.fileno()
         self._local = _shown(stream.socket.getsockname())
         self._peer = _shown(stream.socket.getpeername())
@@ -285,6 +287,12 @@ async def _connect(family: int, target: Any, address: str) -> TcpConnection:
         socket.close()
         raise
     return connection
+
+
+def _keep_short(socket: trio.socket.SocketType) -> None:
+    """Let little wait in the kernel: what is said next must not stand behind megabytes that were said before."""
+    if hasattr(trio.socket, "TCP_NOTSENT_LOWAT"):
+        socket.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NOTSENT_LOWAT, _UNSENT)
 
 
 async def _bound(family: int, target: Any, backlog: int) -> trio.socket.SocketType:
