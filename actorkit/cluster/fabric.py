@@ -31,7 +31,7 @@ from actorkit.cluster.membership import (
     Reached,
     Wait,
 )
-from actorkit.cluster.opening import Doors, dial
+from actorkit.cluster.opening import Doors, Outcome, dial
 from actorkit.cluster.options import ClusterOptions
 from actorkit.cluster.peer import Peer
 from actorkit.cluster.refs import RefDesk
@@ -346,10 +346,13 @@ class Fabric:
     # Connections -------------------------------------------------------------------------------------------------
 
     async def _dial(self, address: str, expect: str | None) -> None:
+        outcome: Outcome | None = None
         with trio.CancelScope() as scope:
             self._dials[address] = scope
             outcome = await dial(self, address, expect)
-        if self._dials.get(address) is not scope or scope.cancelled_caught:
+        if outcome is None or self._dials.get(address) is not scope:
+            if outcome is not None and outcome.connection is not None:
+                outcome.connection.abort()
             return
         del self._dials[address]
         connection, session = outcome.connection, outcome.session
