@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-from actorkit.cli import demo, replay, up
+from actorkit.cli import attach, demo, doctor, kill, nodes, replay, tree, up
 from actorkit.cli.codes import ExitCode
 
-_COMMANDS = (demo, up, replay)
+_COMMANDS = (demo, up, nodes, tree, kill, attach, doctor, replay)
 
 
 class Parser(argparse.ArgumentParser):

@@ -139,7 +139,7 @@ async def _until_told(settings: Settings, claimed: Claim) -> int:
 
     def publish() -> None:
         claimed.publish(_as_run(launch, claimed.name, began))
-        if launch.over:
+        if launch.over and launch.failure is None:
             body.cancel()
 
     launch.on_change = publish
@@ -162,6 +162,7 @@ async def _keep(launch: Launch, name: str) -> None:
         names = ", ".join(launch.nodes)
         launch.say(f"run {name} is up: {names}. Ctrl-C ends it.")
         launch.say(f"look in from another terminal: actorkit tree|nodes|attach --run {name}")
+        launch.run_apps()
         await trio.sleep_forever()
 
 

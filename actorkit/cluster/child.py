@@ -1,9 +1,10 @@
 """What a launched process runs: it reads its orders, opens its node, runs the app, and ends when it is told to.
 
 It inherits two pipes. Over the first come its orders (secrets among them, which therefore show neither in its arguments nor
-in its environment), then the addresses of its peers, and then nothing until the pipe ends, which means that whoever launched
-it is gone: then it ends as well, in good order if it can within the grace, and at once if it cannot. Over the second it says
-that it is ready, or why it will never be. Everything is JSON, a document a line.
+in its environment), then the addresses of its peers, then, when all have met, the word that the app may run; and then nothing
+until the pipe ends, which means that whoever launched it is gone. Then it ends as well, in good order if it can within the
+grace, and at once if it cannot. Over the second it says that it is ready, or why it will never be. Everything is JSON, a
+document a line.
 """
 
 from __future__ import annotations
@@ -19,7 +20,15 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -171,6 +180,7 @@ class Launcher:
         self._end: Callable[[], None] = lambda: None
         self._told = trio.Event()
         self._peers: Mapping[str, str] = {}
+        self._go = trio.Event()
 
     def read_orders(self) -> Orders | None:
         """The orders; None if it is gone before it gave any."""
@@ -204,10 +214,13 @@ class Launcher:
         await self._told.wait()
         return self._peers
 
+    async def go(self) -> None:
+        """Wait until the app may run."""
+        await self._go.wait()
+
     def _listen(self, grace: float) -> None:
         for line in self._lines:
-            peers: Mapping[str, str] = json.loads(line)["peers"]
-            self._soon(self._hear, peers)
+            self._soon(self._hear, json.loads(line))
         self._quieten()
         with self._lock:
             self._gone = True
@@ -226,9 +239,12 @@ class Launcher:
         except trio.RunFinishedError:
             pass  # it has ended by itself
 
-    def _hear(self, peers: Mapping[str, str]) -> None:
-        self._peers = peers
-        self._told.set()
+    def _hear(self, told: Mapping[str, Any]) -> None:
+        if "peers" in told:
+            self._peers = told["peers"]
+            self._told.set()
+        elif "go" in told:
+            self._go.set()
 
     @staticmethod
     def _quieten() -> None:
@@ -333,6 +349,7 @@ async def _live(launcher: Launcher, orders: Orders, hook: Hook | None, open_node
                 launcher.report(ready=node.address, pid=os.getpid())
                 await _join(launcher, node)
                 nursery.start_soon(_end_when_asked, node, nursery.cancel_scope)
+                await launcher.go()
                 status = await _run(hook, node)
             nursery.cancel_scope.cancel()
     return status

@@ -6,7 +6,7 @@ One table of peers by name, one of connections by number. Nothing here decides w
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -92,6 +92,9 @@ class Fabric:
         self._unconfirmed: set[int] = set()
         self._watchers: Counter[Cell] = Counter()
         self._next_connection = 1
+        self._nodes: tuple[str, ...] = ()
+        self._orders: deque[Directive] = deque()
+        self._ordering = False
         self._sweep_at = SWEEP
         self._alarm = math.inf
         self._alarm_scope: trio.CancelScope | None = None
@@ -159,7 +162,7 @@ class Fabric:
 
     def nodes(self) -> tuple[str, ...]:
         """Who is up."""
-        return self._membership.nodes()
+        return self._nodes
 
     def up(self) -> tuple[tuple[str, int], ...]:
         """Who is up, with incarnations."""
@@ -244,7 +247,9 @@ class Fabric:
             answer = await services.carry_out(self, link, request)
         except Exception as error:  # noqa: BLE001 - told to the one who asked
             answer = services.NotDone(f"{type(error).__name__}: {error_text(error)}")
-        if not link.closed:
+        if isinstance(answer, services.Started):
+            answer.tell(link, number)
+        elif not link.closed:
             try:
                 link.out.reply(number, answer)
             except Unencodable as error:
@@ -271,36 +276,50 @@ class Fabric:
 
     # Directives --------------------------------------------------------------------------------------------------
 
-    def carry_out(self, directives: list[Directive]) -> None:  # noqa: C901, PLR0912 - one case each
+    def carry_out(self, directives: list[Directive]) -> None:
         """Do what membership has decided."""
-        for directive in directives:
-            match directive:
-                case Dial(address, expect):
-                    self.start_soon(self._dial, address, expect, name=f"dial {address}")
-                case Cancel(address):
-                    scope = self._dials.pop(address, None)
-                    if scope is not None:
-                        scope.cancel()
-                case Adopt(number, _, _):
-                    self._adopt(self.links[number])
-                case Drop(number, reason):
-                    self._drop(number, reason)
-                case Announce(notice, _):
-                    self._announce(notice)
-                case Gossip(number, peers):
-                    if number in self.links:
-                        self.links[number].out.say(frames.PEERS, [list(entry) for entry in peers])
-                case GiveUp(target, reason):
-                    self._give_up(target, reason)
-                case Reached(target, node):
-                    for wait in self._connecting.pop(target, ()):
-                        wait.resolve(node)
-                case Wait(until):
-                    self._alarm = until
-                    if self._alarm_scope is not None:
-                        self._alarm_scope.cancel()
-                case _:
-                    assert_never(directive)
+        self._orders.extend(directives)
+        if (
+            self._ordering
+        ):  # what one directive brings about is done after those that were decided before
+            return
+        self._ordering = True
+        try:
+            while self._orders:
+                self._do(self._orders.popleft())
+        finally:
+            self._ordering = False
+
+    def _do(self, directive: Directive) -> None:  # noqa: C901, PLR0912 - one case each
+        match directive:
+            case Dial(address, expect):
+                scope = self._dials[address] = trio.CancelScope()
+                self.start_soon(self._dial, address, expect, scope, name=f"dial {address}")
+            case Cancel(address):
+                called_off = self._dials.pop(address, None)
+                if called_off is not None:
+                    called_off.cancel()
+            case Adopt(number, _, _):
+                self._adopt(self.links[number])
+            case Drop(number, reason):
+                self._drop(number, reason)
+            case Announce(notice, nodes):
+                self._nodes = nodes
+                self._announce(notice)
+            case Gossip(number, peers):
+                if number in self.links:
+                    self.links[number].out.say(frames.PEERS, [list(entry) for entry in peers])
+            case GiveUp(target, reason):
+                self._give_up(target, reason)
+            case Reached(target, node):
+                for wait in self._connecting.pop(target, ()):
+                    wait.resolve(node)
+            case Wait(until):
+                self._alarm = until
+                if self._alarm_scope is not None:
+                    self._alarm_scope.cancel()
+            case _:
+                assert_never(directive)
 
     def _adopt(self, link: Link) -> None:
         link.tick()
@@ -345,10 +364,9 @@ class Fabric:
 
     # Connections -------------------------------------------------------------------------------------------------
 
-    async def _dial(self, address: str, expect: str | None) -> None:
+    async def _dial(self, address: str, expect: str | None, scope: trio.CancelScope) -> None:
         outcome: Outcome | None = None
-        with trio.CancelScope() as scope:
-            self._dials[address] = scope
+        with scope:
             outcome = await dial(self, address, expect)
         if outcome is None or self._dials.get(address) is not scope:
             if outcome is not None and outcome.connection is not None:

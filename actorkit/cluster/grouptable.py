@@ -409,10 +409,8 @@ class GroupTable(Generic[L]):
             if current.get(node) != self._peers[node].incarnation:
                 todo += self._forget(node)
         for node, incarnation in current.items():
-            if node in self._peers:
-                todo += self._renew(node)
-            else:
-                todo += self.node_up(node, incarnation)
+            self._peers.setdefault(node, _Peer(incarnation))
+            todo += self._renew(node)  # what it has asked meanwhile may be lost: it is told unasked
         return tuple(todo)
 
     def receive(self, told: PeerMessage) -> tuple[Directive[L], ...]:

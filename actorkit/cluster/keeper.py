@@ -57,6 +57,7 @@ class Launch:
         self._asked: set[str] = set()
         self._engine = _Engine(self._fail)
         self._launched = False
+        self._released = False
         self._ending = False
         self._living = 0
         self._quiet = trio.Event()
@@ -76,6 +77,13 @@ class Launch:
     def say(self, text: str) -> None:
         """Write a line of the launcher's own among the logs."""
         self._merger.put(self._layout.note(text))
+
+    def run_apps(self) -> None:
+        """Let the app run on every node, from now on as soon as a node is up."""
+        self._released = True
+        for node in self.nodes.values():
+            if node.up and node.child is not None:
+                self._engine.start_soon(_tell_to_go, node.child)
 
     def kill_all(self) -> None:
         """End all processes at once; whoever waits for their good end waits no longer."""
@@ -111,7 +119,11 @@ class Launch:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Start all processes, keep them running for the time of the block, and end them however it ends."""
+        """Start all processes, keep them running for the time of the block, and end them however it ends.
+
+        They are up and have met when the block is entered. Their apps wait for ``run_apps``: one that keeps the processor to
+        itself would keep others from meeting its node.
+        """
         await self._engine.start(self._write_logs)
         try:
             with self._body:
@@ -219,21 +231,27 @@ class Launch:
         self._engine.start_soon(self._watch, node, child)
 
     async def _watch(self, node: NodeProcess, child: Child) -> None:
-        """Follow a process through its life, and bury it."""
+        """Follow a process through its life, and bury it; nothing but its end ends this."""
         seen = _Seen()
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._copy, node, child.process.stdout, False)
-                nursery.start_soon(self._copy, node, child.process.stderr, True)
-                nursery.start_soon(self._follow, node, child, seen)
-                status = await child.process.wait()
-                node.going_down()
-                nursery.cancel_scope.deadline = trio.current_time() + _DRAIN
-            await child.close()
-            await self._bury(node, child, status, seen)
+            with trio.CancelScope(shield=True):
+                status = await self._follow_to_its_end(node, child, seen)
+                await self._bury(node, child, status, seen)
         finally:
             self._living -= 1
             self._quiet.set()
+
+    async def _follow_to_its_end(self, node: NodeProcess, child: Child, seen: _Seen) -> int:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_uninterrupted, self._copy, node, child.process.stdout, False)
+            nursery.start_soon(_uninterrupted, self._copy, node, child.process.stderr, True)
+            nursery.start_soon(_uninterrupted, self._follow, node, child, seen)
+            status = await child.process.wait()
+            node.going_down()
+            child.sweep()
+            nursery.cancel_scope.deadline = trio.current_time() + _DRAIN
+        await child.close()
+        return status
 
     async def _copy(
         self, node: NodeProcess, stream: trio.abc.ReceiveStream | None, records: bool
@@ -268,6 +286,8 @@ class Launch:
             except (NodeError, OSError) as error:  # it died meanwhile, most likely
                 self.say(f"node {node.name} cannot be reached: {error}")
         node.joined(child)
+        if self._released:
+            await child.tell(go=True)
         self.say(f"node {node.name} is up at {node.address}, pid {child.pid}")
         self._progress.set()
         self.on_change()
@@ -372,6 +392,16 @@ async def _tell_peers(child: Child, peers: dict[str, str]) -> None:
     await child.tell(peers=peers)
 
 
+async def _tell_to_go(child: Child) -> None:
+    await child.tell(go=True)
+
+
+@trio.lowlevel.enable_ki_protection
+async def _uninterrupted(function: Callable[..., Awaitable[object]], *args: object) -> None:
+    """Run something that Ctrl-C must not land in: it is for whoever launched."""
+    await function(*args)
+
+
 class _Engine:
     """A task of the launch's own, outside the nurseries and cancel scopes of whoever launches.
 
@@ -395,7 +425,7 @@ class _Engine:
     def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Run something beside the rest."""
         assert self._nursery is not None, "it runs for the time of the block"
-        self._nursery.start_soon(function, *args)
+        self._nursery.start_soon(_uninterrupted, function, *args)
 
     async def ended(self) -> None:
         """Wait until all that was started in it has ended."""

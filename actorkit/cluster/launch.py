@@ -114,7 +114,9 @@ class LocalCluster:
             options=options,
         )
         if name in settings.names:
-            raise SpecError(f"{name!r} is the name of this process's own node; choose another name=")
+            raise SpecError(
+                f"{name!r} is the name of this process's own node; choose another name="
+            )
         self._settings = settings if key is None else attrs.evolve(settings, key=key)
         self._name = name
         self._logs = logs
@@ -174,6 +176,7 @@ class LocalCluster:
                 await node.connect(process.address)
             launch.greet = node.connect
             self._launch, self._node = launch, node
+            launch.run_apps()
             try:
                 yield
             finally:

@@ -103,7 +103,9 @@ class _Ended:
         self.wait = wait
 
     def push(self, _: Any) -> None:
-        self.link.out.reply(self.number, self.wait.value)
+        target = self.wait.target  # told as if by itself, so that nothing it has sent comes after
+        serial = target.serial if target is not None else 0
+        self.link.out.reply(self.number, self.wait.value, serial)
 
 
 class Link:
@@ -365,7 +367,7 @@ class Link:
             return
         if not self._may_stop(cell):
             if number:
-                self.out.fail(number, NotGranted(self.fabric.me.name, Grant.CONTROL))
+                self.out.fail(number, NotGranted(self.fabric.me.name, Grant.CONTROL.value))
             self.fabric.refuse(self, f"end {cell.path}")
             return
         if how == "orderly":
@@ -375,6 +377,8 @@ class Link:
         wait = self.fabric.runtime.begin_stop(
             cell, reason, limit=limit, kill=how == "kill", by=orderer
         )
+        if not number:
+            return
         if wait.done:
             self.out.reply(number, wait.value)
         else:

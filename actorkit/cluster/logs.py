@@ -187,12 +187,18 @@ class Merger:
         Raises:
             OSError: nobody reads any more.
         """
+        failure: OSError | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._hurry, nursery.cancel_scope)
-            while batch := await self._next():
-                # An abandoned write goes on in its thread; it can keep nothing but that thread.
-                await trio.to_thread.run_sync(self._write, batch, abandon_on_cancel=True)
+            try:
+                while batch := await self._next():
+                    # An abandoned write goes on in its thread; it can keep nothing but that thread.
+                    await trio.to_thread.run_sync(self._write, batch, abandon_on_cancel=True)
+            except OSError as error:
+                failure = error
             nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
 
     async def _hurry(self, writing: trio.CancelScope) -> None:
         await self._closing.wait()

@@ -414,7 +414,7 @@ class Membership:
         peer = self._peer(who.name)
         if peer.connection is not None and self._is_needless(place, who, peer.connection):
             out.append(Drop(connection_id, LostReason.REPLACED))
-        elif who.name > self._me.name and self._is_coming(who.name, who.incarnation):
+        elif any(self._gives_way(place, who, judged) for judged in self._judged.values()):
             self._postpone(place, now)
             out.append(Drop(connection_id, LostReason.REPLACED))
         else:
@@ -426,6 +426,14 @@ class Membership:
     def _is_needless(self, place: _Place, who: Identity, current: _Connection) -> bool:
         """Whether a dial is of no use: the node is up, or its next life has dialled here since that dial began."""
         return who.incarnation == current.identity.incarnation or place.order < current.order
+
+    def _gives_way(self, place: _Place, who: Identity, judged: _Judged) -> bool:
+        """Whether to wait for a connection that its maker is about to confirm, and do without the one dialled."""
+        if judged.identity.name != who.name:
+            return False
+        if judged.identity.incarnation == who.incarnation:
+            return who.name > self._me.name
+        return judged.order > place.order  # its next life, most likely
 
     def failed(
         self,
@@ -576,7 +584,7 @@ class Membership:
     def wake(self, now: float) -> list[Directive]:
         """The time of the last Wait has come."""
         out: list[Directive] = []
-        self._wait = -inf  # if it came early, it is asked for again
+        self._wait = inf  # no alarm is set: it has rung
         if now >= self._gossip_at:
             self._gossip_at = inf
             for connection in self._connections():
@@ -741,10 +749,9 @@ class Membership:
     def _is_up(self, name: str) -> bool:
         return self.connection(name) is not None
 
-    def _is_coming(self, name: str, incarnation: int | None = None) -> bool:
+    def _is_coming(self, name: str) -> bool:
         """Whether a connection that this node has made was judged and not yet confirmed."""
-        theirs = [j.identity for j in self._judged.values() if j.identity.name == name]
-        return any(incarnation in {None, who.incarnation} for who in theirs)
+        return any(judged.identity.name == name for judged in self._judged.values())
 
     def _is_awaited(self, place: _Place) -> bool:
         """Whether who is at an address is about to be connected by itself."""

@@ -26,6 +26,7 @@ from actorkit.cluster.options import ClusterOptions
 from actorkit.cluster.secure import TlsContexts
 from actorkit.cluster.shipping import importable, pack_code
 from actorkit.errors import (
+    AlreadyStarted,
     ActorDied,
     CodeMissing,
     NodeDown,
@@ -415,6 +416,10 @@ def _code_of(fabric: Fabric, props: Props[Any]) -> dict[str, Any]:
 def _not_spawned(answer: services.NotSpawned) -> Exception:
     if answer.missing:
         return CodeMissing(answer.missing)
+    if answer.holder is not None:
+        return AlreadyStarted(answer.path, answer.holder)
+    if answer.seconds is not None:
+        return StartTimeout(answer.path, answer.seconds)
     if answer.ignored:
         return StartIgnored(answer.path, str(getattr(answer.reason, "detail", "")))
     return StartFailed(answer.path, answer.reason)

@@ -110,9 +110,9 @@ class Outbound:
             self.fail(number, Unencodable(f"the reply of {callee.path}: {error}"), callee.serial)
         self._link.due()
 
-    def reply(self, number: int, value: Any) -> None:
-        """The reply of the node itself."""
-        self.say(frames.REPLY, number, self._any(value))
+    def reply(self, number: int, value: Any, sender: int = SYSTEM) -> None:
+        """The reply of the node itself, or of an actor to an order."""
+        self.say(frames.REPLY, number, self._any(value), sender=sender)
 
     def item(self, number: int, request: Any, value: Any, sender: int) -> None:
         """One item of a stream.

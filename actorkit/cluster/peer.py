@@ -393,9 +393,12 @@ class Peer:
     def _fail_waiting(self) -> None:
         waiting, self._waiting = self._waiting, deque()
         for cell, wait, _ in waiting:
-            if wait.fail(NodeDown(self.name)):
-                message: Any = getattr(wait, "message", None)
-                cell.lose(message, DeadReason.NO_CONNECTION)
+            if not wait.fail(NodeDown(self.name)):
+                continue
+            if isinstance(wait, RoomWait):
+                _lose_waiting(cell, wait, DeadReason.NO_CONNECTION)
+            elif isinstance(wait, Call):
+                cell.lose(wait.message, DeadReason.NO_CONNECTION)
         self.crowded = False
 
 
@@ -424,15 +427,24 @@ def _tell_waiting(link: Link, cell: RemoteCell, wait: RoomWait, sender: int) -> 
     except Exception as error:  # noqa: BLE001 - belongs to the one who sends
         wait.fail(error)
     else:
+        cell.runtime.sent += 1
+        cell.runtime.forwarded += 1
         wait.resolve(None)
 
 
 def _failing(cell: RemoteCell, wait: RoomWait) -> Failed:
     def failed(_: ExitReason) -> None:
         if wait.fail(died(cell.path, NO_ACTOR)):
-            cell.lose(wait.message, DeadReason.NO_ACTOR)
+            _lose_waiting(cell, wait, DeadReason.NO_ACTOR)
 
     return failed
+
+
+def _lose_waiting(cell: RemoteCell, wait: RoomWait, why: DeadReason) -> None:
+    """What a sender waited with counts as sent, and is a dead letter."""
+    cell.runtime.sent += 1
+    cell.runtime.forwarded += 1
+    cell.lose(wait.message, why)
 
 
 def _fail_request(cell: RemoteCell, call: Call | StreamCall, why: ExitReason) -> None:

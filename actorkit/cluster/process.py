@@ -118,12 +118,16 @@ class Child:
         self.send(signal.SIGCONT)
 
     def destroy(self) -> None:
-        """End it at once, and all that it has started in its process group."""
+        """End it at once."""
         if self.alive:
-            try:
-                os.killpg(self.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            self.sweep()
+
+    def sweep(self) -> None:
+        """End all of its process group: what it has started and left behind as well."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):  # macOS says so of a group of zombies
+            pass
 
     async def tell(self, **what: object) -> None:
         """Send it a document; it does not matter if it has ended."""

@@ -112,6 +112,7 @@ class RemoteCell(Cell):
 
     def overflow(self, message: Any) -> bool:
         """A told message: encoded now, sent when the turn ends; a dead letter if there is no room or no such node."""
+        self.runtime.forwarded += 1
         link = self.peer.link
         if link is None:
             return self.peer.tell_later(self, message)
@@ -124,7 +125,7 @@ class RemoteCell(Cell):
 
     def lose(self, message: Any, why: DeadReason) -> bool:
         """Count a message that does not reach the wire."""
-        self.runtime.sent += 1
+        self.runtime.forwarded -= 1
         self.runtime.dead_letter(message, self, why)
         return False
 
@@ -143,6 +144,7 @@ class RemoteCell(Cell):
             ActorDied: the node has been restarted since.
         """
         if self.stale:
+            self.runtime.forwarded += 1
             self.lose(message, DeadReason.NO_ACTOR)
             raise died(self.path, NO_ACTOR)
         return self.open_mail()
@@ -157,6 +159,7 @@ class RemoteCell(Cell):
         """Send a request, or what a seat has kept for whoever sits there next."""
         try:
             if isinstance(message, (Call, StreamCall)):
+                self.runtime.forwarded += 1
                 self.peer.request(self, message, sender_of())
             else:
                 self.overflow(message)

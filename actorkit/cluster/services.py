@@ -17,17 +17,19 @@ import attrs
 from actorkit.cluster.keys import Grant
 from actorkit.cluster.shipping import unpack_code
 from actorkit.errors import (
+    AlreadyStarted,
     CodeMissing,
     NotGranted,
     ProtocolError,
     StartError,
     StartFailed,
     StartIgnored,
+    StartTimeout,
 )
 from actorkit.kernel.actor import Actor, Props
-from actorkit.kernel.cell import Cell
+from actorkit.kernel.cell import Cell, State
 from actorkit.kernel.events import Report
-from actorkit.kernel.exits import ExitReason, Failed
+from actorkit.kernel.exits import NO_ACTOR, ExitReason, Failed
 from actorkit.kernel.inspection import Branch, Status, branch_of, status_of
 from actorkit.kernel.message import Request, error_text, message, shortened
 from actorkit.kernel.ref import Ref
@@ -62,14 +64,41 @@ class Spawned:
     path: str
 
 
+@attrs.frozen
+class Started:
+    """An actor that was started for a peer, which has not been told yet."""
+
+    cell: Cell
+    request: Spawn
+
+    def tell(self, link: Link, number: int) -> None:
+        """Tell of the start as if the actor itself did, so that nothing it says comes before.
+
+        If it is gone already, its end was told before anybody there knew of it: it is told again.
+        """
+        cell, request, out = self.cell, self.request, link.out
+        if link.closed:
+            cell.ref.kill()
+            return
+        out.reply(number, Spawned(cell.serial, cell.path), cell.serial)
+        if cell.state is State.DEAD:
+            reason = cell.reason or NO_ACTOR
+            if request.link:
+                out.exit((cell.serial, cell.serial, request.parent), reason, linked=True)
+            if request.monitor:
+                out.down(request.parent, request.monitor, cell.serial, reason)
+
+
 @message(name="actorkit.node.NotSpawned")
 class NotSpawned:
-    """An actor was not started: why, as a reason; whether it declined; whether its code is not there."""
+    """An actor was not started: why, as a reason; whether it declined; whether its code is not there; who has its name; the time it took."""
 
     path: str
     reason: ExitReason
     ignored: bool = False
     missing: str = ""
+    holder: Ref[Any] | None = None
+    seconds: float | None = None
 
 
 @message(name="actorkit.node.Whereis")
@@ -220,7 +249,7 @@ def check_granted(link: Link, request: Any, me: str) -> None:
         raise ProtocolError(f"{type(request).__qualname__} is no request to a node")
     grant = _NEEDS[type(request)]
     if grant is not None and not link.granted(grant):
-        raise NotGranted(me, grant)
+        raise NotGranted(me, grant.value)
 
 
 async def carry_out(fabric: Fabric, link: Link, request: Any) -> Any:
@@ -241,13 +270,17 @@ async def _spawn(fabric: Fabric, link: Link, request: Spawn) -> Any:
         return NotSpawned(where, Failed(str(error)), missing=str(error))
     try:
         cell = await _start(fabric, link, request, props)
+    except AlreadyStarted as error:
+        return NotSpawned(error.name, Failed(str(error)), holder=error.ref)
+    except StartTimeout as error:
+        return NotSpawned(error.actor, Failed(str(error)), seconds=error.timeout)
     except StartIgnored as error:
         return NotSpawned(error.actor, Failed(error.why), ignored=True)
     except StartFailed as error:
         return NotSpawned(error.actor, error.reason)
     except StartError as error:
         return NotSpawned(where, Failed(str(error)))
-    return Spawned(cell.serial, cell.path)
+    return Started(cell, request)
 
 
 async def _start(fabric: Fabric, link: Link, request: Spawn, props: Props[Any]) -> Cell:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
@@ -93,7 +93,7 @@ class Settings:
     log_level: str = "info"
     grace: float = 5.0
     start_timeout: float = 30.0
-    options: dict[str, object] = attrs.field(factory=dict)
+    options: dict[str, Any] = attrs.field(factory=dict)
     command: Command = python_command
 
     def __attrs_post_init__(self) -> None:

@@ -124,7 +124,7 @@ def fields_of(hint: Any) -> tuple[Field, ...]:
     cls = origin_of(hint)
     bound = bindings(hint)
     return tuple(
-        Field(name, alias, type_of(cls, name, bound), keyword)
+        Field(name, alias, _with_self(type_of(cls, name, bound), hint), keyword)
         for name, alias, keyword in _plain_fields(cls)
         if (cls, name) not in _LEFT_OUT
     )
@@ -144,6 +144,17 @@ def _plain_fields(cls: Any) -> Iterator[tuple[str, str, bool]]:
             yield name, name, False
 
 
+def _with_self(hint: Any, itself: Any) -> Any:
+    """A type with ``Self`` replaced, wherever it stands."""
+    if hint is typing.Self:
+        return itself
+    arguments = typing.get_args(hint)
+    replaced = tuple(_with_self(argument, itself) for argument in arguments)
+    if replaced == arguments:
+        return hint
+    return cast(Any, Union if is_union(hint) else origin_of(hint))[replaced]
+
+
 def type_of(cls: type, name: str, bound: Mapping[type, Bound] | None = None) -> Any:
     """The type of one annotated attribute; ``Any`` if it has no annotation.
 
@@ -158,8 +169,8 @@ def type_of(cls: type, name: str, bound: Mapping[type, Bound] | None = None) -> 
     return substituted(hint, (bindings(cls) if bound is None else bound).get(owner, {}))
 
 
-def looked_up(written: Any, owner: type, where: str) -> Any:
-    """An annotation with the names in it replaced by what they name, ``Self`` among them.
+def looked_up(written: Any, owner: type, where: str, *, extras: bool = False) -> Any:
+    """An annotation with the names in it replaced by what they name, and without notes unless ``extras`` are wanted.
 
     Raises:
         Unencodable: a name is not to be found, or it is no annotation.
@@ -171,15 +182,15 @@ def looked_up(written: Any, owner: type, where: str) -> Any:
     }
     try:
         holder = type(owner.__name__, (), body)
-        hint = typing.get_type_hints(holder, localns={owner.__name__: owner}, include_extras=True)[
-            "it"
-        ]
+        hint = typing.get_type_hints(
+            holder, localns={owner.__name__: owner}, include_extras=extras
+        )["it"]
     except Exception as error:  # noqa: BLE001 - an annotation may be any expression
         raise Unencodable(
             f"{where} is annotated {written!r}, and {type(error).__name__}: {error}; what it names has to be "
             "in its module when the program runs, outside of functions and of `if TYPE_CHECKING`"
         ) from None
-    return owner if hint is typing.Self else hint
+    return hint
 
 
 def reply_of(request: type) -> Any:
@@ -212,7 +223,7 @@ def described(hint: Any) -> str:
     if origin is Literal:
         return f"Literal[{', '.join(map(repr, arguments))}]"
     name = "None" if origin is NoneType else title(origin)
-    if is_message(origin):
+    if isinstance(origin, type) and is_message(origin):
         wire = wire_name(origin)
         name = wire.name if wire.version == 1 else str(wire)
     if not arguments or (

@@ -63,6 +63,7 @@ REASONS: Final[dict[str, type]] = {
 _TAG_OF_LEAF: Final = {cls: tag for tag, cls in LEAF_TAGS.items()}
 _HOLDS: Final = {tag: cls for cls, tag in TAGS.items()}
 _STR: Final = frozenset({str})
+_LISTED: Final = frozenset({*_HOLDS, PAIRS, MESSAGE, REASON})
 
 
 class Anything:
@@ -161,7 +162,7 @@ class Anything:
             return big_int(inside)
         if tag == REF and self._refs is not None:
             return self._refs.decode(inside)
-        if type(inside) is not list:
+        if type(inside) is not list and tag in _LISTED:
             raise wrong(inside, f"a list under the tag {brief(tag)}")
         return self._listed(tag, inside)
 

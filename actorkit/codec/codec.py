@@ -62,7 +62,7 @@ class RefPort(Protocol):
 class Codec:
     """Turns messages and their parts into plain values and back, by their classes' annotations.
 
-    Coders are made once for each class and each codec, at its first use. A codec is for one connection, or one file.
+    Coders are made once for each class and each codec, at its first use. A codec is for one connection, or one file, and for one thread.
 
     Args:
         refs: how references travel; without it they do not.
@@ -108,9 +108,8 @@ class Codec:
         """
         try:
             found = self._finished.get(annotation)
-        except TypeError:  # what Annotated holds may not be hashable, and means nothing here
-            annotation = bare(annotation)
-            found = self._finished.get(annotation)
+        except TypeError:  # what Annotated holds may not be hashable
+            return _bounded(self._coder(annotation), self._limits)
         if found is None:
             found = _bounded(self._coder(annotation), self._limits)
             self._finished[annotation] = found
@@ -141,7 +140,7 @@ class Codec:
                 return Unencodable(f"{title(cls)}.{field.name}: {problem}")
         return Unencodable(f"{title(cls)}: {error}")
 
-    def unpack(self, data: bytes) -> Any:
+    def unpack(self, data: bytes | bytearray | memoryview) -> Any:
         """The message that ``pack`` wrote.
 
         Raises:
@@ -223,9 +222,8 @@ class Codec:
         if cls is dict:
             key, value = arguments or (Any, Any)
             return dictionary(name, self._coder(key), self._coder(value))
-        if cls is tuple and arguments and arguments[1:] != (...,) and origin_of(hint) is tuple:
-            items = () if arguments == ((),) else arguments
-            return fixed_tuple(name, tuple(self._coder(item) for item in items))
+        if typing.get_origin(hint) is tuple and arguments[1:] != (...,):
+            return fixed_tuple(name, tuple(self._coder(item) for item in arguments))
         item = self._coder(arguments[0] if arguments else Any)
         return collection(cls, name, item, tuple if cls is tuple else None)
 
@@ -257,7 +255,7 @@ class Codec:
         required = set(cls.__required_keys__)
         items: dict[str, ValueCodec] = {}
         for key, annotation in cls.__annotations__.items():
-            written = looked_up(annotation, cls, f"{title(cls)}[{key!r}]")
+            written = looked_up(annotation, cls, f"{title(cls)}[{key!r}]", extras=True)
             if typing.get_origin(written) is typing.NotRequired:
                 required.discard(key)
             items[key] = self._at(cls, key, written)

@@ -47,6 +47,7 @@ CLOSED: Final[Mapping[type[ActorkitError], Mapping[str, Any]]] = {
     errors.CodeMissing: {},
     errors.ConnectFailed: {},
     errors.NodeError: {},
+    errors.SpecError: {},
     errors.SystemClosed: {},
 }
 HINTS: Final = frozenset(hint for fields in CLOSED.values() for hint in fields.values())
@@ -142,8 +143,7 @@ def _made(
     cls: type[ActorkitError], args: tuple[Any, ...], held: Mapping[str, Any]
 ) -> ActorkitError:
     try:
-        error = cls.__new__(cls, *args)
-        error.args = args
+        error: ActorkitError = BaseException.__new__(cls, *args)  # this sets args
         for name, value in held.items():
             if name in _slots(cls):
                 object.__setattr__(error, name, value)

@@ -32,8 +32,8 @@ SHOWN: Final = 80  # characters of a value in an error
 _PATH_MAX: Final = 600
 INT_TAG: Final = 5
 ENVELOPE: Final = 4
-"""Containers around a message in a frame, and then some: senders keep so many levels of depth, and elements, free."""
-_SPARE_ELEMENTS: Final = 64
+SPARE_ELEMENTS: Final = 64
+"""What a frame has around a message, and then some: so many levels, and elements, are left free by senders."""
 _SHORT: Final = (
     4_096  # even if each length in so few bytes is a lie, and `depth` of them nested, it is a MiB
 )
@@ -73,7 +73,7 @@ def brief(value: object) -> str:
     if isinstance(value, (list, tuple, dict, set, frozenset)):
         return f"a {type(value).__name__} of {len(value)} items"
     if isinstance(value, (str, bytes)) and len(value) > SHOWN:
-        return f"{shortened(value[: SHOWN // 2])}... ({len(value):,} long)"
+        return f"{shortened(value[: SHOWN // 4])}... ({len(value):,} long)"
     return shortened(value, SHOWN)
 
 
@@ -144,7 +144,7 @@ def pack_plain(value: Any, limits: Limits = LIMITS) -> bytes:
         data: bytes = _PRESS.pack(value)
     except Exception as error:  # noqa: BLE001 - msgpack raises many kinds, and all mean this
         raise Unencodable(_why_not(value, error)) from None
-    if len(data) > limits.elements:
+    if len(data) > limits.elements - SPARE_ELEMENTS:
         _check_large(data, limits)
     return data
 
@@ -156,7 +156,7 @@ def _check_large(data: bytes, limits: Limits) -> None:
         raise Unencodable(
             f"it takes {len(data):,} bytes, and {limits.size:,} may be sent: send it in parts, or as a stream"
         )
-    spared = attrs.evolve(limits, elements=max(limits.elements - _SPARE_ELEMENTS, 1))
+    spared = attrs.evolve(limits, elements=max(limits.elements - SPARE_ELEMENTS, 1))
     try:
         scan(data, spared)
     except ProtocolError as error:
@@ -333,14 +333,20 @@ def _number(data: bytes, at: int, end: int) -> int:
     return int.from_bytes(data[at:end], "big")
 
 
+_FLAT: Final = frozenset({type(None), bool, int, float, str, bytes})
+
+
 def depth_within(value: Any, limit: int) -> bool:
     """Whether a plain value has at most so many containers within containers; it looks at a layer at a time."""
     layer = [value]
-    while layer := [one for one in layer if type(one) in (list, tuple, dict)]:
+    while not _FLAT.issuperset(map(type, layer)):
         if not limit:
             return False
         limit -= 1
+        holders = [one for one in layer if type(one) not in _FLAT]
         layer = [
-            one for holder in layer for one in (holder.values() if type(holder) is dict else holder)
+            one
+            for holder in holders
+            for one in (holder.values() if type(holder) is dict else holder)
         ]
     return True

@@ -185,6 +185,8 @@ class _Slow:
 
     def unmade(self, at: int, error: Exception, values: tuple[Any, ...]) -> NoReturn:
         """A field has not been decoded, or, if that is behind the last, the constructor has raised."""
+        if isinstance(error, RecursionError):
+            raise ProtocolError(f"{title(self._cls)}: it is nested too deep") from error
         if at < len(self._fields):
             raise ProtocolError(within(self._where(at), error)) from None
         named = zip(self._fields, values, strict=True)

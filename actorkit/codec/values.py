@@ -87,7 +87,7 @@ def hashed(items: list[Any], make: Callable[[list[Any]], Any], name: str) -> Any
     """
     try:
         made = make(items)
-    except TypeError as error:
+    except Exception as error:  # noqa: BLE001 - hashing may run user code
         raise ProtocolError(f"an item of a {name}: {error}") from None
     if len(made) != len(items):
         raise ProtocolError(f"a {name} of {len(items)} items holds one twice")
@@ -105,7 +105,7 @@ def keyed(plain: list[Any], key: ValueCodec, value: ValueCodec) -> dict[Any, Any
     keys, values = decode_items(plain[::2], key), decode_items(plain[1::2], value)
     try:
         made = dict(zip(keys, values, strict=True))
-    except TypeError as error:
+    except Exception as error:  # noqa: BLE001 - as above
         raise ProtocolError(f"a key of a dict: {error}") from None
     if len(made) != len(keys):
         raise ProtocolError("a dict holds a key twice")

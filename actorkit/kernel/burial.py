@@ -32,6 +32,8 @@ def bury(runtime: Runtime, cell: Cell, reason: ExitReason) -> None:
         report = crash_report(cell, reason)
     mourners = runtime.relations.bury(cell)
     linked, watches = mourners.linked, mourners.watches
+    for watch in mourners.held:
+        watch.target.unwatched(watch)
     if cell.waiters is not None:
         # Whoever ordered this end is told by the order, and not hurt over a link.
         linked = tuple(peer for peer in linked if not ordered_by(cell, peer))

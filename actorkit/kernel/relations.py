@@ -35,6 +35,7 @@ class Mourners(Generic[P]):
 
     linked: tuple[P, ...]
     watches: tuple[Watch[P], ...]
+    held: tuple[Watch[P], ...] = attrs.field(default=(), eq=False)  # by the dead one, on others
 
 
 class Relations(Generic[P]):
@@ -120,9 +121,10 @@ class Relations(Generic[P]):
         for peer in linked:
             self.unlink(party, peer)
         watches = tuple(self._watches[m] for m in self._of_target.get(party, ()))
+        held = tuple(self._watches[m] for m in self._of_watcher.get(party, ()))
         for monitor in (*self._of_target.get(party, ()), *self._of_watcher.get(party, ())):
             self.unwatch(monitor)
-        return Mourners(linked, watches)
+        return Mourners(linked, watches, held)
 
 
 def _drop(index: dict[P, dict[Monitor, None]], party: P, monitor: Monitor) -> None:

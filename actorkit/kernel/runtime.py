@@ -145,6 +145,7 @@ class Runtime:
         self.on_failure: Callable[[], None] = lambda: None
         self.audited = int(audit)
         self.sent = 0
+        self.forwarded = 0  # handed over for other nodes
         self.handled_by_dead = 0
         self.ref_class: type[Ref[Any]] = CountingRef if audit else Ref
         self.named_class: type[NamedRef[Any]] = CountingNamedRef if audit else NamedRef
@@ -157,8 +158,10 @@ class Runtime:
     # Starting ----------------------------------------------------------------------------------------------------
 
     def new_remote_ref(self, cell: Cell) -> Ref[Any]:
-        """A reference to an actor of another node; what is sent to it is counted there."""
-        return Ref(cell)
+        """A reference to an actor of another node."""
+        ref = self.new_ref()
+        ref._cell = cell
+        return ref
 
     def new_ref(self) -> Ref[Any]:
         """A reference that points nowhere yet."""

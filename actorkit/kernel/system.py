@@ -57,8 +57,10 @@ class Startable(Protocol[H_co]):
 
 @attrs.frozen(slots=True)
 class Conservation:
-    """The books of a system: ``sent == handled + dead_letters + waiting`` says that nothing vanished.
+    """The books of a system: ``sent == handled + dead_letters + waiting + forwarded`` says that nothing vanished.
 
+    What was ``forwarded`` was handed over for other nodes, and counts there as sent when it arrives. What is lost with a
+    connection is in the books of neither; ``ConnectionLost`` tells how much that was.
     Only kept by a system opened with ``audit=True``. Late replies are dead letters too, but no messages, so they are
     left out here.
     """
@@ -67,11 +69,13 @@ class Conservation:
     handled: int
     dead_letters: int
     waiting: int
+    forwarded: int = 0
 
     @property
     def balanced(self) -> bool:
         """Whether every message sent is accounted for."""
-        return self.sent == self.handled + self.dead_letters + self.waiting
+        accounted = self.handled + self.dead_letters + self.waiting + self.forwarded
+        return self.sent == accounted
 
 
 class System:
@@ -255,6 +259,7 @@ class System:
             + sum(c.messages_handled for c in runtime.cells.values()),
             dead_letters=lost,
             waiting=sum(c.mail_count() for c in cells),
+            forwarded=runtime.forwarded,
         )
 
     async def shutdown(self) -> None:

@@ -18,11 +18,13 @@ def check_conserved(system: System) -> None:
     """
     books = system.conservation()
     if not books.balanced:
+        forwarded = f"{books.forwarded} went to other nodes, " if books.forwarded else ""
+        accounted = books.handled + books.waiting + books.dead_letters + books.forwarded
         letters = ", ".join(f"{n} {why}" for why, n in system.dead_letters.counts.items())
         raise Unbalanced(
-            f"{books.sent} messages were sent, but {books.handled} were handled, {books.waiting} wait and "
+            f"{books.sent} messages were sent, but {books.handled} were handled, {forwarded}{books.waiting} wait and "
             f"{books.dead_letters} are dead letters ({letters or 'none'}): "
-            f"{books.sent - books.handled - books.waiting - books.dead_letters:+d}"
+            f"{books.sent - accounted:+d}"
         )
 
 

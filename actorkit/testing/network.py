@@ -213,6 +213,11 @@ class MemoryNetwork:
         """How many segments, openings and endings are on their way, blocked ones included."""
         return sum(map(len, self._links.values()))
 
+    @property
+    def arriving(self) -> int:
+        """How much of that will arrive if nothing is done: what no cut and no dead machine holds up."""
+        return sum(len(link) for link in self._links.values() if not link.blocked)
+
     # What transports need -----------------------------------------------------------------------------------------
 
     def connection(self, source: Host, target: str) -> MemoryConnection:

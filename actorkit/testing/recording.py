@@ -20,7 +20,7 @@ from actorkit.kernel.events import DeadLetter, Started, Stopped
 from actorkit.kernel.exits import Crashed, Down, Exit, Failed, Killed
 from actorkit.kernel.items import Fired, Next, Signal
 from actorkit.kernel.message import AskOf
-from actorkit.kernel.ref import CountingRef, NamedRef, Ref
+from actorkit.kernel.ref import CountingRef, NamedRef
 from actorkit.kernel.runtime import Runtime
 from actorkit.kernel.stream import StreamCall
 from actorkit.kernel.wait import CURRENT, Work
@@ -31,6 +31,7 @@ M_contra = TypeVar("M_contra", contravariant=True)
 R = TypeVar("R")
 
 OUTSIDE = "test"
+_INTERNAL = ("/actorkit.", "actorkit.")
 
 TASK_NAME: ContextVar[str | None] = ContextVar("actorkit_task_name", default=None)
 
@@ -105,6 +106,8 @@ class Recorder:
 
     def sent(self, sender: str, cell: Cell, message: object, *, asked: bool) -> int:
         """A message is on its way; returns its number."""
+        if _is_internal(cell):
+            return 0
         number = self._send(sender, cell, message, asked=asked)
         if self._post is not None and cell.elsewhere:
             self._post.leaves(number, self._name_of(cell), message)
@@ -122,7 +125,7 @@ class Recorder:
 
     def arrived(self, cell: Cell, message: object) -> bool:
         """Whether what is told to an actor now was told to it on another node, and has come over the network."""
-        if self._post is None or not _is_of_the_node(cell.runtime):
+        if self._post is None or _is_internal(cell) or not _is_of_the_node(cell.runtime):
             return False
         number = self._post.arrives(name_of_cell(cell), message)
         if number is not None:
@@ -137,6 +140,8 @@ class Recorder:
     def handled(self, cell: Cell, item: Any) -> None:
         """An actor is about to take an item from its mailbox."""
         kind = type(item)
+        if _is_internal(cell):
+            return
         if kind is Signal:
             self._notified(cell, item.notice)
             return
@@ -166,6 +171,8 @@ class Recorder:
 
     def answered(self, number: int, cell: Cell, receiver: str, reply: object, failed: bool) -> None:
         """Whoever asked knows what came of it."""
+        if _is_internal(cell):
+            return
         replier = self._name_of(cell)
         self.trace.append(
             Answered(self.step(), self._now(), number, replier, receiver, reply, failed)
@@ -188,14 +195,20 @@ class Recorder:
         return self._last
 
     def _began(self, event: Started) -> None:
+        if event.path.startswith(_INTERNAL):
+            return
         self.trace.append(Began(self.step(), self._now(), self.prefix + event.path))
 
     def _ended(self, event: Stopped) -> None:
+        if event.path.startswith(_INTERNAL):
+            return
         crashed = isinstance(event.reason, (Crashed, Failed, Killed))
         who, why = self.prefix + event.path, str(event.reason)
         self.trace.append(Ended(self.step(), self._now(), who, why, crashed))
 
     def _lost(self, event: DeadLetter) -> None:
+        if event.path.rpartition(":")[2].startswith(_INTERNAL):
+            return
         number = self._take(event.path, event.message)
         here = event.path.startswith(("/", "name:"))
         to, why = self.prefix + event.path if here else event.path, str(event.reason)
@@ -210,20 +223,14 @@ class RecordedRuntime(Runtime):
     Attributes:
         recorder: writes it down, if anybody does.
         prefix: what the names of its actors begin with in traces and schedules, if there are several systems.
-        remote_class: what references to actors of other nodes are.
     """
 
     recorder: Recorder
     prefix = ""
-    remote_class: type[Ref[Any]] = Ref
-
-    def new_remote_ref(self, cell: Cell) -> Ref[Any]:
-        """A reference to an actor of another node; what is sent to it is counted there."""
-        return self.remote_class(cell)
 
 
-class _Recording(Ref[M_contra]):
-    """What all references have in common that write down what is sent through them."""
+class RecordingRef(CountingRef[M_contra]):
+    """A reference that writes down what is sent through it."""
 
     __slots__ = ()
 
@@ -268,26 +275,18 @@ class _Recording(Ref[M_contra]):
         super()._open_stream(call)
 
 
-class RecordingRef(  # pyright: ignore[reportIncompatibleVariableOverride]
-    _Recording[M_contra], CountingRef[M_contra]
-):
-    """A reference that writes down what is sent through it."""
-
-    __slots__ = ()
-
-
-class RecordingRemoteRef(_Recording[M_contra]):
-    """A reference to an actor of another node that writes down what is sent through it; it is counted over there."""
-
-    __slots__ = ()
-
-
 class RecordingNamedRef(  # pyright: ignore[reportIncompatibleVariableOverride] - NamedRef's wins
     NamedRef[M_contra], RecordingRef[M_contra]
 ):
     """A reference by name that writes down what is sent through it."""
 
     __slots__ = ()
+
+
+def _is_internal(cell: Cell) -> bool:
+    """Whether an actor is a part of actorkit, and its doings nothing that a chart should tell."""
+    name = cell.name_elsewhere or cell.path
+    return name.startswith(_INTERNAL)
 
 
 def _is_of_the_node(runtime: Runtime) -> bool:

@@ -24,7 +24,6 @@ from actorkit.testing.recording import (
     Recorder,
     RecordingNamedRef,
     RecordingRef,
-    RecordingRemoteRef,
 )
 from actorkit.testing.trace import Trace
 
@@ -183,6 +182,5 @@ def stepped_runtime(
     if recorder is not None:
         runtime.recorder = recorder
         runtime.ref_class, runtime.named_class = RecordingRef, RecordingNamedRef
-        runtime.remote_class = RecordingRemoteRef
         recorder.observe(runtime)
     return runtime

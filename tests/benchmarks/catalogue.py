@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from tests.benchmarks import asking, lifecycle, load, memory, messaging, simulating, testing, timing
+from tests.benchmarks import (
+    asking,
+    coding,
+    lifecycle,
+    load,
+    memory,
+    messaging,
+    remote,
+    remote_bulk,
+    remote_memory,
+    simulating,
+    testing,
+    timing,
+)
 from tests.benchmarks.registry import Benchmark, registered
 
-THEMES = (messaging, asking, lifecycle, memory, timing, load, testing, simulating)
+THEMES = (
+    *(messaging, asking, lifecycle, memory, timing, load),
+    *(coding, remote, remote_bulk, remote_memory),
+    *(testing, simulating),
+)
 
 CATALOGUE: dict[str, Benchmark] = registered()

@@ -12,7 +12,6 @@ import attrs
 import trio
 
 import actorkit as ak
-from actorkit.cluster.node import Node, RemoteNode, open_node
 from tests.benchmarks.beside import Other, beside, tell_parent, told_by_parent
 from tests.benchmarks.registry import WARM_UP_SHARE
 from tests.benchmarks.remote_actors import BULK, SERGEANT, SINK, STATUE, Sergeant, Sink, Statue
@@ -28,8 +27,8 @@ Work: TypeAlias = "Callable[[Pair, int], Awaitable[T]]"
 class Pair:
     """The near node, the handle of the far one, and the process it lives in."""
 
-    node: Node
-    far: RemoteNode
+    node: ak.Node
+    far: ak.RemoteNode
     other: Other
 
     async def find(self, key: ak.Key[T]) -> ak.Ref[T]:
@@ -50,14 +49,14 @@ def between_nodes(work: Work[T], size: int, *, warm_up: bool = True) -> T:
 
 
 async def _joined(work: Work[T], sizes: list[int], other: Other, key: bytes) -> T:
-    async with open_node(NEAR, secret=key) as node:
+    async with ak.open_node(NEAR, secret=key) as node:
         name = await node.connect(other.hear())
         pair = Pair(node, node.remote(name), other)
         return [await work(pair, size) for size in sizes][-1]
 
 
 async def _be_far(key: bytes) -> None:
-    async with open_node(FAR, secret=key, grants=["spawn"]) as node:
+    async with ak.open_node(FAR, secret=key, grants=["spawn"]) as node:
         await node.spawn(ak.props(Sink), name=SINK)
         await node.spawn(ak.props(Sink), name=BULK)
         await node.spawn(ak.props(Sergeant), name=SERGEANT)

@@ -74,7 +74,8 @@ def probe_command(name: str, orders: int, reports: int) -> list[str]:
 
 def probes(*names: str, **changes: Any) -> Settings:
     """The settings of a launch of probes."""
-    return Settings(**{"names": names, "path": PATH, "command": probe_command, **changes})
+    chosen: dict[str, Any] = {"names": names, "path": PATH, "command": probe_command, **changes}
+    return Settings(**chosen)
 
 
 class Lines:

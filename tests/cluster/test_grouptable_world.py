@@ -10,9 +10,16 @@ from collections import Counter, deque
 from typing import Any
 
 import attrs
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from actorkit.cluster import grouptable
 from actorkit.cluster.grouptable import (
@@ -28,11 +35,27 @@ from actorkit.cluster.grouptable import (
 
 NODES = ("a", "b", "c")
 GROUPS = ("readers", "writers")
-CHUNK = 2  # so that most lists come in parts
 
-node_names = st.sampled_from(NODES)
-group_names = st.sampled_from(GROUPS)
-numbers = st.integers(0, 9)
+SEATS = "xy"  # of each node
+
+# What happens, and how often: most of the time what can go on by itself does.
+STEPS = {
+    "go_on": 14,
+    "join": 4,
+    "leave": 2,
+    "die": 1,
+    "watch": 1,
+    "unwatch": 1,
+    "cut": 1,
+    "fill": 1,
+    "drain": 1,
+    "restart": 1,
+    "crash": 1,
+}
+step = st.tuples(
+    st.sampled_from([name for name, often in STEPS.items() for _ in range(often)]),
+    st.integers(0, 119),
+)
 
 
 @attrs.frozen
@@ -123,122 +146,126 @@ class World(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        """All nodes start."""
+        """All nodes start, and find each other."""
         for name in NODES:
             self._start(name)
+        self.heal()
+
+    @rule(steps=st.lists(step, min_size=5, max_size=30))
+    def live(self, steps: list[tuple[str, int]]) -> None:
+        """Things happen."""
+        for name, number in steps:
+            getattr(self, name)(number)
 
     def _start(self, name: str) -> None:
         self.born += 1
-        self.nodes[name] = Node(name, self.born, GroupTable(name, self.born))
+        node = self.nodes[name] = Node(name, self.born, GroupTable(name, self.born))
+        for seat in SEATS:
+            self._spawn(node, f"{name}{seat}")
+
+    def _spawn(self, node: Node, seat: str) -> None:
+        self.born += 1
+        node.actors.append(Someone(seat, self.born))
 
     # The network ----------------------------------------------------------------------------------------------------------
 
-    @rule(one=node_names, other=node_names)
-    def dial(self, one: str, other: str) -> None:
-        """A node that has no connection to another dials; the other end learns of it later."""
-        if one != other and self._current(one, other) is None:
-            dialler, callee = self.nodes[one], self.nodes[other]
-            connection = Connection((End(one, dialler.incarnation), End(other, callee.incarnation)))
-            self.connections.append(connection)
-            self._come_up(connection, one)
+    def go_on(self, number: int) -> None:
+        """One of the things that can go on by themselves does."""
+        steps = self._steps()
+        if steps:
+            go, *arguments = steps[number % len(steps)]
+            go(*arguments)
 
-    def _come_up(self, connection: Connection, node: str) -> None:
-        there = connection.other(node)
-        connection.end(node).up = True
-        self.nodes[node].inbox.append(Up(there.node, there.incarnation))
+    def _steps(self) -> list[tuple[Any, ...]]:
+        """All that can happen next without anybody's doing."""
+        steps: list[tuple[Any, ...]] = []
+        for node in self.nodes.values():
+            steps += [(self._handle, node)] * bool(node.inbox)
+            steps += [(self._flush, node)] * bool(node.outbox)
+            steps += [(self._fire, node)] * bool(node.timers)
+            for other in NODES:
+                if other != node.name and self._current(node.name, other) is None:
+                    steps.append((self._dial, node, self.nodes[other]))
+        for connection in self.connections:
+            for end in connection.ends:
+                steps += [(self._accept, connection, end)] * (not end.up and not end.gone)
+                steps += [(self._deliver, end)] * (end.up and bool(end.pipe))
+                steps += [(self._lose, connection, end)] * (end.up and connection.broken)
+        return steps
 
-    @rule(number=numbers)
-    def accept(self, number: int) -> None:
-        """The other end comes up too; an older connection to the same node that was not known to be broken is replaced."""
-        waiting = [c for c in self.connections if not all(e.up or e.gone for e in c.ends)]
-        if not waiting:
-            return
-        connection = waiting[number % len(waiting)]
-        end = next(e for e in connection.ends if not e.up and not e.gone)
+    def _dial(self, dialler: Node, callee: Node) -> None:
+        """A node dials; the other end learns of it later."""
+        ends = End(dialler.name, dialler.incarnation), End(callee.name, callee.incarnation)
+        connection = Connection(ends)
+        self.connections.append(connection)
+        self._come_up(connection, ends[0])
+
+    def _come_up(self, connection: Connection, end: End) -> None:
         there = connection.other(end.node)
-        old = self._current(end.node, there.node)
+        end.up = True
+        self.nodes[end.node].inbox.append(Up(there.node, there.incarnation))
+
+    def _accept(self, connection: Connection, end: End) -> None:
+        """The other end comes up too, and replaces a connection to the same node that is not known to be broken."""
+        there = connection.other(end.node)
         if connection.broken or there.gone:
             end.gone = True
             return
+        old = self._current(end.node, there.node)
         if old is not None:
             old.broken = True
-            self._lose(old, end.node)
-        self._come_up(connection, end.node)
+            self._lose(old, old.end(end.node))
+        self._come_up(connection, end)
 
-    @rule(number=numbers, count=st.integers(1, 8))
-    def deliver(self, number: int, count: int) -> None:
-        """Some of what is on its way to one end arrives, in order."""
-        ends = [e for c in self.connections for e in c.ends if e.up and e.pipe]
-        if ends:
-            end = ends[number % len(ends)]
-            for _ in range(min(count, len(end.pipe))):
-                self.nodes[end.node].inbox.append(end.pipe.popleft())
+    def _deliver(self, end: End) -> None:
+        """A message arrives."""
+        self.nodes[end.node].inbox.append(end.pipe.popleft())
 
-    @rule(number=numbers)
+    def _lose(self, connection: Connection, end: End) -> None:
+        """One end finds out that its connection is broken; what has not arrived by then never does."""
+        there = connection.other(end.node)
+        end.up, end.gone = False, True
+        end.pipe.clear()
+        self.nodes[end.node].inbox.append(Lost(there.node, there.incarnation))
+        self.connections = [c for c in self.connections if not all(e.gone for e in c.ends)]
+
     def cut(self, number: int) -> None:
         """A connection breaks; what is on its way may still arrive."""
         whole = [c for c in self.connections if not c.broken]
         if whole:
             whole[number % len(whole)].broken = True
 
-    @rule(number=numbers)
-    def notice(self, number: int) -> None:
-        """One end finds out that its connection is broken; what has not arrived by then never does."""
-        ends = [(c, e) for c in self.connections if c.broken for e in c.ends if e.up]
-        if ends:
-            connection, end = ends[number % len(ends)]
-            self._lose(connection, end.node)
-
-    def _lose(self, connection: Connection, node: str) -> None:
-        end, there = connection.end(node), connection.other(node)
-        end.up, end.gone = False, True
-        end.pipe.clear()
-        self.nodes[node].inbox.append(Lost(there.node, there.incarnation))
-        self.connections = [c for c in self.connections if not all(e.gone for e in c.ends)]
-
     def _current(self, one: str, other: str) -> Connection | None:
         """The connection to another node as one node sees it."""
         found = [c for c in self.connections if {e.node for e in c.ends} == {one, other}]
         return next((c for c in found if c.end(one).up), None)
 
-    @rule(one=node_names, other=node_names)
-    def fill(self, one: str, other: str) -> None:
-        """There is no more room in an outbox."""
-        self.full.add((one, other))
+    def fill(self, number: int) -> None:
+        """There is no more room in the outbox of a node for another."""
+        self.full.add((NODES[number % 3], NODES[number // 3 % 3]))
 
-    @rule(one=node_names, other=node_names)
-    def drain(self, one: str, other: str) -> None:
+    def drain(self, _: int) -> None:
         """There is room again."""
-        self.full.discard((one, other))
+        self.full.clear()
 
     # Nodes ------------------------------------------------------------------------------------------------------------------
 
-    @rule(name=node_names, count=st.integers(1, 8))
-    def handle(self, name: str, count: int) -> None:
-        """A groups actor handles some of what has come."""
-        node = self.nodes[name]
-        for _ in range(min(count, len(node.inbox))):
-            item = node.inbox.popleft()
-            self._carry_out(node, self._handle(node, item))
-            self._flush(node)
-
-    def _handle(self, node: Node, item: Any) -> tuple[Directive[Someone], ...]:
-        match item:
+    def _handle(self, node: Node) -> None:
+        """A groups actor handles what came first."""
+        table = node.table
+        match node.inbox.popleft():
             case Up(name, incarnation):
-                return node.table.node_up(name, incarnation)
+                self._carry_out(node, table.node_up(name, incarnation))
             case Lost(name, incarnation):
-                return node.table.node_lost(name, incarnation)
-            case Someone():
-                return node.table.died(item)
-            case _:
-                return node.table.receive(item)
-
-    @rule(name=node_names)
-    def flush(self, name: str) -> None:
-        """A groups actor sends what waits."""
-        self._flush(self.nodes[name])
+                self._carry_out(node, table.node_lost(name, incarnation))
+            case Someone() as dead:
+                self._carry_out(node, table.died(dead))
+            case told:
+                self._carry_out(node, table.receive(told))
+        self._flush(node)
 
     def _flush(self, node: Node) -> None:
+        """A groups actor sends what waits."""
         while node.outbox:
             send = node.outbox.popleft()
             for name in send.nodes:
@@ -248,28 +275,24 @@ class World(RuleBasedStateMachine):
                 elif connection is not None and not connection.broken:
                     connection.other(node.name).pipe.append(send.message)
 
-    @rule(name=node_names)
-    def time_passes(self, name: str) -> None:
+    def _fire(self, node: Node) -> None:
         """A timer fires."""
-        node = self.nodes[name]
-        if node.timers:
-            node.timers -= 1
-            self._carry_out(node, node.table.catch_up())
-            self._flush(node)
+        node.timers -= 1
+        self._carry_out(node, node.table.catch_up())
+        self._flush(node)
 
-    @rule(name=node_names)
-    def restart(self, name: str) -> None:
+    def restart(self, number: int) -> None:
         """A node is killed and started again: all of its is gone, and its connections break."""
+        name = NODES[number % 3]
         for connection in self.connections:
             if name in {end.node for end in connection.ends}:
                 connection.broken = True
                 connection.end(name).up, connection.end(name).gone = False, True
         self._start(name)
 
-    @rule(name=node_names)
-    def crash(self, name: str) -> None:
+    def crash(self, number: int) -> None:
         """A groups actor dies, with all that waits for it, and the next one goes on with the table."""
-        node = self.nodes[name]
+        node, _, _ = self._chosen(number)
         node.inbox.clear()
         node.outbox.clear()
         node.watched.clear()
@@ -283,7 +306,7 @@ class World(RuleBasedStateMachine):
             (there.node, there.incarnation)
             for c in self.connections
             for end, there in (c.ends, c.ends[::-1])
-            if end.node == name and end.up
+            if end.node == node.name and end.up
         ]
         self._carry_out(node, node.table.resume(up))
         self._flush(node)
@@ -311,68 +334,54 @@ class World(RuleBasedStateMachine):
 
     # Actors -----------------------------------------------------------------------------------------------------------------
 
-    @rule(name=node_names, seat=st.sampled_from("xyz"))
-    def spawn(self, name: str, seat: str) -> None:
-        """An actor starts; a seat holds one at a time."""
-        node = self.nodes[name]
-        if not any(who.seat == f"{name}{seat}" for who in node.actors):
-            self.born += 1
-            node.actors.append(Someone(f"{name}{seat}", self.born))
+    def _chosen(self, number: int) -> tuple[Node, Someone, str]:
+        node = self.nodes[NODES[number % 3]]
+        return node, node.actors[number // 3 % 2], GROUPS[number // 6 % 2]
 
-    def _someone(self, name: str, number: int) -> tuple[Node, Someone | None]:
-        node = self.nodes[name]
-        return node, node.actors[number % len(node.actors)] if node.actors else None
+    def join(self, number: int) -> None:
+        """An actor joins, perhaps twice."""
+        node, who, group = self._chosen(number)
+        for _ in range(1 + number // 12 % 2):
+            self._carry_out(node, node.table.join(who, group))
+            node.members[group, who] += 1
+        # By now it is known that the incarnation before it is dead.
+        assert Counter(node.table.local_members(group))[who.ref] == node.members[group, who]
 
-    @rule(name=node_names, number=numbers, group=group_names, times=st.integers(1, 3))
-    def join(self, name: str, number: int, group: str, times: int) -> None:
-        """An actor joins, perhaps several times."""
-        node, who = self._someone(name, number)
-        if who is not None:
-            for _ in range(times):
-                self._carry_out(node, node.table.join(who, group))
-                node.members[group, who] += 1
-            # By now it is known that earlier incarnations in this seat are dead.
-            assert Counter(node.table.local_members(group))[who.ref] == node.members[group, who]
-
-    @rule(name=node_names, number=numbers, group=group_names)
-    def leave(self, name: str, number: int, group: str) -> None:
+    def leave(self, number: int) -> None:
         """An actor leaves; who is no member is told so."""
-        node, who = self._someone(name, number)
-        if who is not None:
-            is_member = node.members[group, who] > 0
-            assert node.table.is_member(who, group) == is_member
-            self._carry_out(node, node.table.leave(who, group))
-            node.members[group, who] -= is_member
-            node.members += Counter()
+        node, who, group = self._chosen(number)
+        is_member = node.members[group, who] > 0
+        assert node.table.is_member(who, group) == is_member
+        self._carry_out(node, node.table.leave(who, group))
+        node.members[group, who] -= is_member
+        node.members += Counter()
 
-    @rule(name=node_names, number=numbers)
-    def die(self, name: str, number: int) -> None:
-        """An actor dies; the groups actor hears of it if it watches it."""
-        node, who = self._someone(name, number)
-        if who is not None:
-            node.actors.remove(who)
-            for group in GROUPS:
-                node.members.pop((group, who), None)
-                node.views.pop((who, group), None)
-            if who in node.watched:
-                node.inbox.append(who)
+    def die(self, number: int) -> None:
+        """An actor dies, and the next one sits in its place; the groups actor hears of it if it watches it."""
+        node, who, _ = self._chosen(number)
+        self._bury(node, who)
+        self._spawn(node, who.seat)
 
-    @rule(name=node_names, number=numbers, group=group_names)
-    def watch(self, name: str, number: int, group: str) -> None:
+    def _bury(self, node: Node, who: Someone) -> None:
+        node.actors.remove(who)
+        for group in GROUPS:
+            node.members.pop((group, who), None)
+            node.views.pop((who, group), None)
+        if who in node.watched:
+            node.inbox.append(who)
+
+    def watch(self, number: int) -> None:
         """An actor begins to watch a group."""
-        node, who = self._someone(name, number)
-        if who is not None:
-            self._carry_out(node, node.table.watch(who, group))
-            node.views[who, group] = Counter(node.table.members(group))
+        node, who, group = self._chosen(number)
+        self._carry_out(node, node.table.watch(who, group))
+        node.views[who, group] = Counter(node.table.members(group))
 
-    @rule(name=node_names, number=numbers, group=group_names)
-    def unwatch(self, name: str, number: int, group: str) -> None:
+    def unwatch(self, number: int) -> None:
         """An actor watches no more."""
-        node, who = self._someone(name, number)
-        if who is not None:
-            watched = node.views.pop((who, group), None) is not None
-            assert node.table.is_watching(who, group) == watched
-            self._carry_out(node, node.table.unwatch(who, group))
+        node, who, group = self._chosen(number)
+        watched = node.views.pop((who, group), None) is not None
+        assert node.table.is_watching(who, group) == watched
+        self._carry_out(node, node.table.unwatch(who, group))
 
     # Laws -------------------------------------------------------------------------------------------------------------------
 
@@ -398,78 +407,36 @@ class World(RuleBasedStateMachine):
         for node in self.nodes.values():
             assert node.watched == set(node.table.parties())
 
-    @precondition(lambda self: bool(self.nodes))
-    @rule()
     def heal(self) -> None:
         """The network is whole again and everything arrives: then all tables agree with the truth."""
         self.full.clear()
-        while self._go_on():
-            pass
-        for node in self.nodes.values():
-            for group in GROUPS:
-                truth: Counter[Any] = Counter()
-                for other in self.nodes.values():
-                    truth += other.in_group(group)
+        turns = 0
+        while self._steps():
+            self.go_on(turns)
+            turns += 1
+            assert turns < 10_000, "it never comes to rest"
+        for group in GROUPS:
+            truth: Counter[Any] = Counter()
+            for node in self.nodes.values():
+                truth += node.in_group(group)
+            for node in self.nodes.values():
                 assert Counter(node.table.members(group)) == truth
                 assert Counter(node.table.local_members(group)) == node.in_group(group)
-
-    def _go_on(self) -> bool:
-        """Let everything happen that can, once; tells whether there was anything."""
-        before = (len(self.connections), self._under_way())
-        while any(c.broken and any(e.up for e in c.ends) for c in self.connections):
-            self.notice(0)
-        self.connections = [c for c in self.connections if not c.broken]
-        for one in NODES:
-            for other in NODES:
-                if self._current(one, other) is None:
-                    self.dial(one, other)
-        for _ in tuple(self.connections):
-            self.accept(0)
-        for connection in self.connections:
-            for end in connection.ends:
-                self.nodes[end.node].inbox.extend(end.pipe)
-                end.pipe.clear()
-        for name, node in self.nodes.items():
-            self.flush(name)
-            self.handle(name, len(node.inbox))
-            self.time_passes(name)
-        return before != (len(self.connections), 0) or self._under_way() > 0
-
-    def _under_way(self) -> int:
-        pipes = sum(len(e.pipe) for c in self.connections for e in c.ends)
-        boxes = sum(len(n.inbox) + len(n.outbox) + n.timers for n in self.nodes.values())
-        return pipes + boxes
 
     def teardown(self) -> None:
         """Heal; then let everybody die: nothing is left in any table."""
         if not self.nodes:
             return
         self.heal()
-        for name, node in self.nodes.items():
+        for node in self.nodes.values():
             while node.actors:
-                self.die(name, 0)
+                self._bury(node, node.actors[0])
         self.heal()
         assert [len(node.table) for node in self.nodes.values()] == [0] * len(NODES)
 
 
-grouptable_chunk = grouptable.CHUNK
-
-
-class SmallLists(World):
-    """The same with lists so short that they come in parts."""
-
-    def __init__(self) -> None:
-        grouptable.CHUNK = CHUNK
-        super().__init__()
-
-    def teardown(self) -> None:
-        try:
-            super().teardown()
-        finally:
-            grouptable.CHUNK = grouptable_chunk
-
-
-TestWholeLists = World.TestCase
-TestListsInParts = SmallLists.TestCase
-TestWholeLists.settings = settings(max_examples=150, stateful_step_count=60)
-TestListsInParts.settings = settings(max_examples=150, stateful_step_count=60)
+@pytest.mark.parametrize("size", [grouptable.CHUNK, 2], ids=["whole lists", "lists in parts"])
+def test_tables_agree_after_any_history(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the lists are, and whatever has happened."""
+    monkeypatch.setattr(grouptable, "CHUNK", size)
+    run_state_machine_as_test(World, settings=settings(max_examples=250, stateful_step_count=10))

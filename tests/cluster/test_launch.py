@@ -56,6 +56,7 @@ async def launched(
     try:
         with trio.fail_after(TIMEOUT):
             async with launch.running():
+                launch.run_apps()
                 yield launch, ends
     finally:
         assert pids.issubset(end.pid for end in ends)
@@ -263,27 +264,27 @@ import trio
 from actorkit.cluster.launch import prepare_launch
 from tests.cluster.launched import probes
 
-async def main(app):
-    launch = prepare_launch(probes("a", "b", app=app or None, grace=60.0), sys.stderr)
+async def main(app, pause, grace):
+    launch = prepare_launch(probes("a", "b", app=app or None, grace=float(grace)), sys.stderr)
     async with launch.running():
+        launch.run_apps()
+        if pause:
+            launch.nodes[pause].pause()
         print(*(node.pid for node in launch.nodes.values()), flush=True)
-        if app:
-            sys.stdin.readline()
-            launch.nodes["a"].pause()
-            print("paused", flush=True)
         await trio.sleep_forever()
 
-trio.run(main, sys.argv[1])
+trio.run(main, *sys.argv[1:])
 """
 
 
-def start_script(app: str = "") -> tuple[subprocess.Popen[str], list[int]]:
+def start_script(
+    app: str = "", pause: str = "", grace: str = "60"
+) -> tuple[subprocess.Popen[str], list[int]]:
     """Another process that launches; and the processes it has launched."""
     program = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", SCRIPT, app],
+        [sys.executable, "-W", "error", "-c", SCRIPT, app, pause, grace],
         cwd=ROOT,
         text=True,
-        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -291,24 +292,25 @@ def start_script(app: str = "") -> tuple[subprocess.Popen[str], list[int]]:
     return program, [int(pid) for pid in program.stdout.readline().split()]
 
 
-@pytest.mark.parametrize("app", ["", "busy"])
-def test_a_launcher_that_is_killed_takes_all_with_it(tmp_path: Path, app: str) -> None:
-    """By the pipe that breaks: also one that SIGSTOP has stopped, and one whose handler never lets go of the processor."""
-    busy = "import os\ndef main(node):\n    while node.name == 'b': pass\n"
-    program, pids = start_script(file_of(tmp_path, busy) if app else "")
+@pytest.mark.parametrize("paused", ["", "a"])
+def test_a_launcher_that_is_killed_takes_all_with_it(paused: str) -> None:
+    """By the pipe that breaks; and one that SIGSTOP has stopped, by the kernel, which wakes it."""
+    program, pids = start_script(pause=paused)
     assert len(pids) == 2
-    if app:
-        assert program.stdin is not None
-        assert program.stdout is not None
-        program.stdin.write("\n")
-        program.stdin.flush()
-        assert program.stdout.readline() == "paused\n"
     program.kill()
     program.communicate(timeout=TIMEOUT)
-    assert gone(pids[:1] if app else pids)
-    if app:  # it has as long as the grace to end in good order, and then is ended
-        assert not gone(pids[1:], within=0.0)
-        os.kill(pids[1], signal.SIGKILL)
+    assert gone(pids)
+
+
+def test_a_process_that_cannot_end_in_good_order_does_not_outlive_its_launcher(
+    tmp_path: Path,
+) -> None:
+    """A handler that never lets go of the processor keeps it for the grace, and no longer."""
+    app = file_of(tmp_path, DEAF)
+    program, pids = start_script(app, grace="0.1")
+    program.kill()
+    program.communicate(timeout=TIMEOUT)
+    assert gone(pids)
 
 
 def test_ctrl_c_ends_all_in_good_order() -> None:

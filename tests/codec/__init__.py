@@ -1,0 +1,1 @@
+"""Messages as bytes: laws of round trips, limits that hold, bytes that never change."""

@@ -15,9 +15,10 @@ from typing import (
     NamedTuple,
     NewType,
     NotRequired,
+    Self,
     TypedDict,
     TypeVar,
-    cast,
+    Union,
 )
 from uuid import UUID
 
@@ -120,6 +121,14 @@ class Tree:
     kids: list[Tree] = attrs.field(factory=list)
 
 
+@ak.message(name="test.codec.Linked")
+class Linked(Generic[T]):
+    """It may hold another of its own kind."""
+
+    item: T
+    rest: Self | None = None
+
+
 @ak.message(name="test.codec.Put", version=2)
 class Put(Generic[T]):
     """A generic message."""
@@ -170,7 +179,7 @@ addresses = st.builds(
     ak.Address,
     st.sampled_from(["a", "worker-1@127.0.0.1:4370"]),
     st.integers(0, 2**32),
-    st.integers(0, 2**70),
+    st.integers(0, 2**64 - 1),
 )
 points = st.builds(Point, ints, y=ints)
 flats = st.builds(Flat, texts, ints, floats | ints)
@@ -213,6 +222,7 @@ LEAVES: list[tuple[Any, SearchStrategy[Any]]] = [
     (Settings, st.fixed_dictionaries({"depth": ints}, optional={"note": texts})),
     (Put[int], st.builds(Put, ints, st.tuples(ints))),
     (PutPoint, st.builds(PutPoint, points, st.tuples(points), st.none() | texts)),
+    (Linked[Point], st.builds(Linked, points, st.none() | st.builds(Linked, points))),
     (Checked, st.builds(Checked, st.integers(1), texts)),
     (Total, st.just(Total())),
     (ak.ExitReason, reasons),
@@ -220,7 +230,9 @@ LEAVES: list[tuple[Any, SearchStrategy[Any]]] = [
 """Types without types inside, and values of them."""
 
 trees = st.recursive(
-    st.builds(Tree, ints), lambda kids: st.builds(Tree, ints, st.lists(kids, max_size=3)), max_leaves=6
+    st.builds(Tree, ints),
+    lambda kids: st.builds(Tree, ints, st.lists(kids, max_size=3)),
+    max_leaves=6,
 )
 LEAVES.append((Tree, trees))
 
@@ -263,19 +275,25 @@ Typed = tuple[Any, SearchStrategy[Any]]
 def _around(inner: SearchStrategy[Typed]) -> SearchStrategy[Typed]:
     """Types made of one type, or of two."""
     keys = st.sampled_from(hashable_leaves)
+    both = st.tuples(inner, inner)
     return st.one_of(
-        inner.map(lambda t: (list[t[0]], st.lists(t[1], max_size=4))),
-        inner.map(lambda t: (tuple[t[0], ...], st.lists(t[1], max_size=4).map(tuple))),
-        inner.map(lambda t: (abc.Sequence[t[0]], _lists_or(tuple, t[1]))),
-        inner.map(lambda t: (t[0] | None, st.none() | t[1])),
-        inner.map(lambda t: (dict[str, t[0]], st.dictionaries(texts, t[1], max_size=3))),
-        inner.map(lambda t: (abc.Mapping[str, t[0]], st.dictionaries(texts, t[1], max_size=3))),
+        inner.map(lambda t: (of(list, t[0]), st.lists(t[1], max_size=4))),
+        inner.map(lambda t: (of(tuple, t[0], ...), st.lists(t[1], max_size=4).map(tuple))),
+        inner.map(lambda t: (of(abc.Sequence, t[0]), _lists_or(tuple, t[1]))),
+        inner.map(lambda t: (of(Union, t[0], None), st.none() | t[1])),
+        inner.map(lambda t: (of(dict, str, t[0]), st.dictionaries(texts, t[1], max_size=3))),
         st.tuples(keys, inner).map(_dict_of),
-        keys.map(lambda t: (set[t[0]], st.sets(t[1], max_size=4))),
-        keys.map(lambda t: (abc.Set[t[0]], st.frozensets(t[1], max_size=4) | st.sets(t[1]))),
-        st.tuples(inner, inner).map(lambda ts: (tuple[ts[0][0], ts[1][0]], st.tuples(ts[0][1], ts[1][1]))),
-        st.tuples(inner, inner).map(lambda ts: (_either(ts[0][0], ts[1][0]), ts[0][1] | ts[1][1])),
+        keys.map(lambda t: (of(set, t[0]), st.sets(t[1], max_size=4))),
+        keys.map(lambda t: (of(abc.Set, t[0]), st.frozensets(t[1], max_size=4) | st.sets(t[1]))),
+        both.map(lambda ts: (of(tuple, ts[0][0], ts[1][0]), st.tuples(ts[0][1], ts[1][1]))),
+        both.map(lambda ts: (of(Union, ts[0][0], ts[1][0]), ts[0][1] | ts[1][1])),
     )
+
+
+def of(origin: Any, *arguments: Any) -> Any:
+    """``list[int]`` of list and int."""
+    first, *others = arguments
+    return origin[(first, *others) if others else first]
 
 
 def _lists_or(other: type, items: SearchStrategy[Any]) -> SearchStrategy[Any]:
@@ -285,11 +303,7 @@ def _lists_or(other: type, items: SearchStrategy[Any]) -> SearchStrategy[Any]:
 
 def _dict_of(two: tuple[Typed, Typed]) -> Typed:
     (key, keys), (value, values) = two
-    return dict[key, value], st.dictionaries(keys, values, max_size=3)  # type: ignore[valid-type]
-
-
-def _either(one: Any, other: Any) -> Any:
-    return cast(Any, one | other if one is not None else other | None)
+    return of(dict, key, value), st.dictionaries(keys, values, max_size=3)
 
 
 typed: SearchStrategy[Typed] = st.recursive(st.sampled_from(LEAVES), _around, max_leaves=4)
@@ -310,11 +324,14 @@ def same(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, (set, frozenset)):
         return len(one) == len(other) and all(any(same(a, b) for b in other) for a in one)
-    if isinstance(one, dict):
-        return same([*one.items()], [*other.items()])
     if isinstance(one, (datetime, time, float, Decimal)):
         return repr(one) == repr(other)  # the sign of a zero and the fold of an hour, too
-    if attrs.has(type(one)):
-        named = [f.name for f in attrs.fields(type(one)) if f.name != "cause"]
-        return all(same(getattr(one, n), getattr(other, n)) for n in named)
-    return bool(one == other)
+    return same(_parts(one), _parts(other)) if _parts(one) else bool(one == other)
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [part for item in value.items() for part in item]
+    if not attrs.has(type(value)):
+        return []
+    return [getattr(value, f.name) for f in attrs.fields(type(value)) if f.name != "cause"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from collections import abc
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import actorkit as ak
@@ -53,8 +56,8 @@ def test_types_may_be_put_together(kind: Typed, data: st.DataObject) -> None:
     try:
         codec.value(hint)
     except Unencodable as error:
-        assert "have one name" in str(error)
-        return
+        assume("have one name" not in str(error))  # two types of a union, alike in print
+        raise
     assert same(there_and_back(codec, hint, value), value)
 
 
@@ -99,17 +102,22 @@ def test_encoding_gives_one_plain_value_for_each_field() -> None:
 
 
 def test_every_message_of_actorkit_travels() -> None:
-    """Whatever a supervisor can be asked, it can be asked from afar."""
+    """Whatever a supervisor can be asked, it can be asked from afar, but for what holds an actor class."""
     codec = Codec()
     from actorkit.supervision import requests
 
     kinds = [cls for cls in vars(requests).values() if isinstance(cls, type)]
     messages = [cls for cls in kinds if cls.__module__ == requests.__name__ and _is_message(cls)]
     assert len(messages) >= 5
+    with pytest.raises(
+        Unencodable, match=r"StartChild\.child: Child\.props: Props\.cls: type\[Actor\]"
+    ):
+        codec.encoder(requests.StartChild)
     for cls in messages:
-        codec.encoder(cls)
-        codec.decoder(cls)
         codec.value(reply_of(cls))
+        if cls is not requests.StartChild:
+            codec.encoder(cls)
+            codec.decoder(cls)
 
 
 def _is_message(cls: type) -> bool:
@@ -134,7 +142,7 @@ def test_references_travel_by_the_port_only() -> None:
     assert plain == ["somebody"]
     assert Codec(Port()).value(Any).encode([ref]) == [{13: ["somebody"]}]
     assert isinstance(Codec(Port()).value(Any).decode([{13: ["somebody"]}])[0], ak.Ref)
-    with pytest.raises(ProtocolError, match="no reference: KeyError|is no reference"):
+    with pytest.raises(ProtocolError, match="is no reference"):
         Codec(Port()).value(ak.Ref[Flat]).decode(["nobody"])
     with pytest.raises(ProtocolError, match="a reference where none"):
         Codec().value(ak.Ref[Flat]).decode(["somebody"])
@@ -168,3 +176,45 @@ def test_big_ints_arrive_wherever_an_int_may_stand() -> None:
     ]:
         assert there_and_back(CODEC, hint, value) == value
     assert unpack_plain(pack_plain(2**64 - 1)) == 2**64 - 1
+
+
+@pytest.mark.parametrize(
+    ("hint", "value"),
+    [
+        (Annotated[int, []], 5),
+        (list[Annotated[int, []]], [5]),
+        (int | Any, (1, {2})),
+        (dict, {1: (2,)}),
+        (tuple, (1, (2,))),
+        (tuple[()], ()),
+        (list[int] | list[str], ["a"]),
+        (list[int] | list[str] | None, None),
+        (Literal["a"] | Literal[1] | UUID, 1),
+        (Literal["a"] | Literal[1] | UUID, UUID(int=1)),
+        (abc.Collection[int], frozenset({1})),
+        (abc.MutableMapping[str, int], {"a": 1}),
+        (set[int | None], {1, None}),
+        (Final[int], 1),
+        (type(None), None),
+    ],
+    ids=str,
+)
+def test_annotations_may_be_unusual(hint: Any, value: Any) -> None:
+    """Without arguments, with notes that cannot be hashed, unions of alike types."""
+    assert same(there_and_back(Codec(), hint, value), value)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="there is no `type` statement yet")
+def test_aliases_may_be_about_themselves() -> None:
+    """A recursive alias, and one with a parameter."""
+    scope: dict[str, Any] = {}
+    exec("type J = dict[str, J] | list[J] | int | None\ntype Two[T] = tuple[T, T]", scope)
+    value = {"a": [1, {"b": None}]}
+    assert there_and_back(Codec(), scope["J"], value) == value
+    assert there_and_back(Codec(), scope["J"] | str, [[[]]]) == [[[]]]
+    assert there_and_back(Codec(), scope["Two"][Point], (Point(1), Point(2))) == (
+        Point(1),
+        Point(2),
+    )
+    with pytest.raises(Unencodable, match=r"\[0\]"):
+        Codec().value(scope["J"]).encode([b"x"])

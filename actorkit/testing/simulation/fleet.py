@@ -165,8 +165,8 @@ class Fleet:
         for process in self._processes.values():
             if process.stage in (Stage.STARTING, Stage.CLOSING):
                 yield f"node {process.name} {process.stage.value}"
-        if self.network.in_flight:
-            yield f"{self.network!r} has something on its way"
+        if self.network.arriving:
+            yield f"the network has {self.network.arriving} segments on their way"
 
     def process(self, name: str) -> Process:
         """The present process of a node.

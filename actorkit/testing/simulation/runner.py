@@ -134,6 +134,7 @@ class Simulation:
         sim.clock.on_deadlock = sim.stuck
         sim.clock.on_outsider = sim.meets
         conductor.on_failure = sim.fail
+        survivors: list[System] = []
         with without_threads(lambda: sim.meets("a worker thread")), sim.scope:
             async with (
                 _nemesis(self.faults, sim, conductor, struck) as nemesis,

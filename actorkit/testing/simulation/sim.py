@@ -137,6 +137,11 @@ class Sim:
         return self._fleet
 
     @property
+    def has_nodes(self) -> bool:
+        """Whether this test was given nodes, rather than one system."""
+        return self._fleet is not None
+
+    @property
     def nodes(self) -> Mapping[str, Any]:
         """The nodes that are up, by name; one that was killed is not among them until it has been started again."""
         return self.fleet.nodes

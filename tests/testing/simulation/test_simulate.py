@@ -435,7 +435,7 @@ def test_wrong_use_is_told_at_the_door() -> None:
 
 # The same everywhere ---------------------------------------------------------------------------------------------
 
-GOLDEN = "7e92420ee72cd21b"
+GOLDEN = "7e290a2bcb09bb63"
 PRINT_DIGESTS = """
 from hashlib import sha256
 from tests.testing.simulation.test_simulate import digests

@@ -1,0 +1,470 @@
+"""How an ask between nodes may end: with its reply, or with one of the closed set of errors, each with its fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+
+import actorkit as ak
+from tests.cluster.two_nodes import (
+    Echo,
+    Note,
+    Ping,
+    Play,
+    Player,
+    defer,
+    nodes,
+    play,
+    player,
+    quiet,
+    seen,
+    until,
+)
+from tests.harness import lost
+
+HOUR = 3600.0
+
+
+class TooMuch(ak.Refused):
+    """An expected error with fields, and a constructor that is not asked again over here."""
+
+    built = 0
+
+    def __init__(self, wanted: int, left: int) -> None:
+        super().__init__(f"{wanted} wanted, {left} left")
+        self.wanted = wanted
+        self.left = left
+        TooMuch.built += 1
+
+
+def refuse(_: ak.Context[Any]) -> None:
+    """Refuse."""
+    raise TooMuch(5, 3)
+
+
+def crash(_: ak.Context[Any]) -> None:
+    """Crash."""
+    raise ZeroDivisionError("far too far")
+
+
+def never(began: list[int]) -> Play:
+    """A request that is begun, and takes an hour."""
+
+    async def part(ctx: ak.Context[Any]) -> None:
+        began.append(1)
+        await ctx.sleep(HOUR)
+
+    return play(part)
+
+
+# Replies -------------------------------------------------------------------------------------------------------------
+
+
+@ak.message
+class Sum(ak.Request[tuple[int, ...]]):
+    """Answered with numbers."""
+
+    numbers: list[int]
+
+
+@ak.message
+class Wrong(ak.Request[int]):
+    """Answered with what is no int."""
+
+
+class Adder(ak.Actor[Sum | Wrong]):
+    """Answers with values of the type that is declared, or not."""
+
+    @ak.on(Sum)
+    def sum(self, msg: Sum) -> tuple[int, ...]:
+        """A tuple."""
+        return (*msg.numbers, sum(msg.numbers))
+
+    @ak.on(Wrong)
+    def wrong(self, _: Wrong) -> int:
+        """A lie."""
+        answer: Any = "three"
+        return int(answer) if answer == 3 else answer  # type: ignore[no-any-return]
+
+
+async def test_a_reply_has_the_declared_type() -> None:
+    """A tuple is a tuple again, not the list it was on the wire."""
+    async with nodes("a", "b") as (a, b):
+        far: ak.Ref[Any] = await seen(a, await b.spawn(ak.props(Adder), name="adder"))
+        assert await far.ask(Sum([1, 2])) == (1, 2, 3)
+
+
+async def test_a_reply_of_another_type_is_told_the_asker() -> None:
+    """It cannot travel as what it was said to be; the callee lives on."""
+    async with nodes("a", "b") as (a, b):
+        far: ak.Ref[Any] = await seen(a, await b.spawn(ak.props(Adder), name="adder"))
+        with pytest.raises(ak.Unencodable, match="the reply of /adder"):
+            await far.ask(Wrong())
+        assert await far.ask(Sum([])) == (0,)
+
+
+async def test_a_deferred_reply_is_sent_later() -> None:
+    """By anybody over there, at any time; a second one is nobody's."""
+    async with nodes("a", "b") as (a, b):
+        other = await player(b)
+        far = await seen(a, other)
+        kept: list[ak.Reply[Any]] = []
+        answers: list[Any] = []
+
+        async def ask() -> None:
+            answers.append(await far.ask(defer(lambda _, reply: kept.append(reply))))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await until(lambda: kept)
+            assert await far.ask(Ping()) == other.ref.path
+            assert answers == []
+            assert kept[0].wanted
+            assert kept[0].send(42)
+        assert answers == [42]
+        assert not kept[0].send(43)
+        assert lost(b, ak.DeadReason.LATE_REPLY) == [43]
+
+
+async def test_a_deferred_refusal_keeps_its_fields() -> None:
+    """``reply.refuse`` is as good as raising."""
+    async with nodes("a", "b") as (a, b):
+        far = await seen(a, await player(b))
+        with pytest.raises(TooMuch) as caught:
+            await far.ask(defer(lambda _, reply: reply.refuse(TooMuch(5, 3))))
+        assert (caught.value.wanted, caught.value.left) == (5, 3)
+
+
+# Errors --------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_refusal_comes_back_with_its_class_and_fields() -> None:
+    """No constructor runs over here: the value is rebuilt as it was."""
+    async with nodes("a", "b") as (a, b):
+        other = await player(b)
+        far = await seen(a, other)
+        before = TooMuch.built
+        with pytest.raises(TooMuch, match="5 wanted, 3 left") as caught:
+            await far.ask(play(refuse))
+        assert (caught.value.wanted, caught.value.left) == (5, 3)
+        assert TooMuch.built == before + 1
+        assert other.ref.alive
+
+
+async def test_a_crash_comes_back_with_its_traceback() -> None:
+    """``ActorDied`` carries the reason, the reason its traceback and what was being handled, as text."""
+    async with nodes("a", "b") as (a, b):
+        far = await seen(a, await player(b))
+        with pytest.raises(ak.ActorDied) as caught:
+            await far.ask(play(crash))
+        reason = caught.value.reason
+        assert isinstance(reason, ak.Crashed)
+        assert (reason.error, reason.message) == ("ZeroDivisionError", "far too far")
+        assert "in crash" in reason.traceback
+        assert "Play" in reason.handling
+        assert reason.cause is None
+        with pytest.raises(ak.ActorDied) as caught:
+            await far.ask(Ping())
+        assert caught.value.reason == ak.NoActor()
+
+
+@pytest.mark.parametrize("reason", [ak.Normal(), ak.Shutdown("late"), ak.Failed("no")])
+async def test_an_end_comes_back_with_its_reason(reason: ak.ExitReason) -> None:
+    """An actor that stops instead of answering says why."""
+    async with nodes("a", "b") as (a, b):
+        far = await seen(a, await player(b))
+
+        def stop(_: ak.Context[Any]) -> None:
+            raise ak.Stop(reason)
+
+        with pytest.raises(ak.ActorDied) as caught:
+            await far.ask(play(stop))
+        assert caught.value.reason == reason
+
+
+async def test_a_kill_during_a_request_is_told_at_once() -> None:
+    """Not by time-out; and so is one while the request waits for its turn."""
+    async with nodes("a", "b") as (a, b):
+        other = await player(b)
+        far = await seen(a, other)
+        ends: list[ak.ExitReason] = []
+        began: list[int] = []
+
+        async def ask() -> None:
+            with pytest.raises(ak.ActorDied) as caught:
+                await far.ask(never(began), timeout=None)
+            ends.append(caught.value.reason)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            nursery.start_soon(ask)
+            await until(lambda: began)
+            await quiet()
+            other.ref.kill()
+        assert ends == [ak.Killed(), ak.Killed()]
+
+
+class Cramped(Player):
+    """Has room for one."""
+
+    mailbox = ak.Mailbox(capacity=1)
+
+
+async def test_a_full_mailbox_turns_a_request_away() -> None:
+    """``MailboxFull`` names actor and capacity."""
+    async with nodes("a", "b") as (a, b):
+        log: list[object] = []
+        far: ak.Ref[Any] = await seen(a, await b.spawn(ak.props(Cramped, log), name="cramped"))
+        go_on = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(far.ask, play(lambda _: go_on.wait()))
+            await quiet()
+            nursery.start_soon(far.ask, Ping())
+            await quiet()
+            with pytest.raises(ak.MailboxFull) as caught:
+                await far.ask(Ping())
+            assert (caught.value.actor, caught.value.capacity) == ("/cramped", 1)
+            far.tell(Note("no room"))
+            await until(lambda: lost(b, ak.DeadReason.MAILBOX_FULL))
+            go_on.set()
+
+
+async def test_an_ask_times_out_here() -> None:
+    """``AskTimeout`` after the time given; the callee's answer then is nobody's."""
+    async with nodes("a", "b") as (a, b):
+        other = await player(b)
+        far = await seen(a, other)
+        kept: list[ak.Reply[Any]] = []
+        with pytest.raises(ak.AskTimeout) as caught:
+            await far.ask(defer(lambda _, reply: kept.append(reply)), timeout=0.02)
+        assert caught.value.timeout == 0.02
+        await until(lambda: not kept[0].wanted)
+        assert not kept[0].send("late")
+        assert lost(b, ak.DeadReason.LATE_REPLY) == ["late"]
+        assert other.ref.alive
+
+
+async def test_a_lost_connection_ends_the_asks_over_it() -> None:
+    """``NodeDown`` at once, in a plain task and in an actor, though the callee lives on."""
+    async with nodes("a", "b") as (a, b):
+        one, other = await player(a), await player(b)
+        far = await seen(a, other)
+        ends: list[str] = []
+        began: list[int] = []
+
+        async def ask(_: Any) -> None:
+            with pytest.raises(ak.NodeDown) as caught:
+                await far.ask(never(began), timeout=None)
+            ends.append(caught.value.node)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, None)
+            nursery.start_soon(lambda: one.do(ask, timeout=None))
+            await until(lambda: began)
+            await quiet()
+            await b.disconnect("a")
+        assert ends == ["b", "b"]
+        assert other.ref.alive
+
+
+async def test_a_node_that_cannot_be_reached_is_down() -> None:
+    """One that nobody knows, and one that nobody listens for: ``ask`` says so, ``tell`` leaves a dead letter."""
+    async with nodes("a") as (a,):
+        a.learn("gone", "127.0.0.1:1")
+        for name in ("unknown", "gone"):
+            nobody = a.remote(name).named(ak.Key[Any]("x"))
+            with pytest.raises(ak.NodeDown) as caught:
+                await nobody.ask(Ping())
+            assert caught.value.node == name
+            nobody.tell(Note(name))
+        await until(lambda: len(lost(a)) == 4)
+        assert lost(a, ak.DeadReason.NO_CONNECTION) == [Ping(), Note("unknown"), Ping(), Note("gone")]
+
+
+async def test_an_ask_before_the_connection_is_answered_over_it() -> None:
+    """The first request dials."""
+    async with nodes("a", "b") as (a, b):
+        far = await seen(a, await player(b))
+        await a.disconnect("b")
+        await until(lambda: a.nodes() == b.nodes() == ())
+        assert await far.ask(Echo(1)) == 1
+        assert a.nodes() == ("b",)
+
+
+# Nobody waits any more -----------------------------------------------------------------------------------------------
+
+
+async def test_a_cancelled_ask_is_not_wanted_over_there() -> None:
+    """``Reply.wanted`` turns false soon after, for a plain task's ask and for a killed actor's."""
+    async with nodes("a", "b") as (a, b):
+        one, far = await player(a), await seen(a, await player(b))
+        kept: list[ak.Reply[Any]] = []
+
+        def keep(_: ak.Context[Any], reply: ak.Reply[Any]) -> None:
+            kept.append(reply)
+
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(far.ask, defer(keep))
+                one.cue(lambda _: far.ask(defer(keep)))
+                await until(lambda: len(kept) == 2)
+                assert all(reply.wanted for reply in kept)
+                scope.cancel()
+        one.ref.kill()
+        await until(lambda: not any(reply.wanted for reply in kept))
+        assert await far.ask(Ping())
+
+
+async def test_a_cancelled_ask_that_waits_for_its_turn_is_not_handled() -> None:
+    """The callee finds that nobody wants the answer, as with an ask on one node."""
+    async with nodes("a", "b") as (a, b):
+        other = await player(b)
+        far = await seen(a, other)
+        go_on = trio.Event()
+        played: list[int] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(far.ask, play(lambda _: go_on.wait()))
+            await quiet()
+            with trio.move_on_after(0.01):
+                await far.ask(play(lambda _: played.append(1)))
+            local = trio.CancelScope()
+
+            async def ask_there() -> None:
+                with local:
+                    await other.ref.ask(play(lambda _: played.append(2)))
+
+            nursery.start_soon(ask_there)
+            await quiet()
+            local.cancel()
+            await quiet()
+            go_on.set()
+        await far.ask(Ping())
+        assert played in ([], [1, 2])  # as the kernel has it for its own, so for others'
+
+
+# Circles -------------------------------------------------------------------------------------------------------------
+
+
+def ask_for(ref: ak.Ref[Any], message: Any) -> Any:
+    """A part: ask somebody something, and answer with that, or with the circle that was found."""
+
+    async def part(_: ak.Context[Any]) -> Any:
+        try:
+            return await ref.ask(message, timeout=None)
+        except ak.CircularAsk as error:
+            return list(error.chain)
+
+    return part
+
+
+async def test_a_circle_of_two_nodes_is_found() -> None:
+    """One asks the other, who asks back: refused at once, with the chain of paths."""
+    async with nodes("a", "b") as (a, b):
+        one, other = await player(a), await player(b)
+        there, back = await seen(a, other), await seen(b, one)
+        chain = await one.do(ask_for(there, play(ask_for(back, Ping()))))
+        assert chain == [other.ref.path, f"a:{one.ref.path}", other.ref.path]
+        assert await one.do(ask_for(there, Ping())) == other.ref.path
+
+
+async def test_a_circle_through_a_local_hop_is_found() -> None:
+    """a asks b, b asks its neighbour c, c asks a."""
+    async with nodes("a", "b") as (a, b):
+        one, other, third = await player(a), await player(b), await player(b)
+        there, back = await seen(a, other), await seen(b, one)
+        inner = play(ask_for(back, Ping()))
+        chain = await one.do(ask_for(there, play(ask_for(third.ref, inner))))
+        path = third.ref.path
+        assert chain == [path, f"a:{one.ref.path}", other.ref.path, path]
+
+
+async def test_a_circle_of_three_nodes_is_found() -> None:
+    """a asks b, b asks c, c asks a."""
+    async with nodes("a", "b", "c") as (a, b, c):
+        one, two, three = await player(a), await player(b), await player(c)
+        to_two, to_three, to_one = await seen(a, two), await seen(b, three), await seen(c, one)
+        inner = play(ask_for(to_one, Ping()))
+        chain = await one.do(ask_for(to_two, play(ask_for(to_three, inner))))
+        path = three.ref.path
+        assert chain == [path, f"a:{one.ref.path}", f"b:{two.ref.path}", path]
+
+
+async def test_a_circle_back_to_the_first_of_two_on_one_node_is_found() -> None:
+    """a1 asks a2, a2 asks b, b asks a1, who is not the one that asked b."""
+    async with nodes("a", "b") as (a, b):
+        first, second, other = await player(a), await player(a), await player(b)
+        there, back = await seen(a, other), await seen(b, first)
+        inner = play(ask_for(there, play(ask_for(back, Ping()))))
+        chain = await first.do(ask_for(second.ref, inner))
+        path = other.ref.path
+        assert chain == [path, f"a:{first.ref.path}", f"a:{second.ref.path}", path]
+
+
+async def test_a_circle_over_there_is_found() -> None:
+    """a asks b, b asks its neighbour, who asks b: the circle lies wholly on the other node."""
+    async with nodes("a", "b") as (a, b):
+        one, other, third = await player(a), await player(b), await player(b)
+        there = await seen(a, other)
+        inner = play(ask_for(other.ref, Ping()))
+        chain = await one.do(ask_for(there, play(ask_for(third.ref, inner))))
+        assert chain == [third.ref.path, other.ref.path, third.ref.path]
+
+
+async def test_a_refused_circle_leaves_no_trace() -> None:
+    """Once the chain has dissolved the same asks go through: nobody is thought to wait still."""
+    async with nodes("a", "b", "c") as (a, b, c):
+        one, two, three = await player(a), await player(b), await player(c)
+        to_two, to_three, to_one = await seen(a, two), await seen(b, three), await seen(c, one)
+        c_two, b_one = await seen(c, two), await seen(b, one)
+        for _ in range(3):
+            inner = play(ask_for(to_one, Ping()))
+            await one.do(ask_for(to_two, play(ask_for(to_three, inner))))
+            await one.do(ask_for(to_two, play(ask_for(b_one, Ping()))))
+        assert await three.do(ask_for(c_two, play(ask_for(b_one, Ping())))) == one.ref.path
+        assert await three.do(ask_for(to_one, play(ask_for(to_two, Ping())))) == two.ref.path
+        assert await two.do(ask_for(to_three, play(ask_for(to_one, Ping())))) == one.ref.path
+
+
+async def test_a_full_mailbox_or_a_dead_callee_leaves_no_trace_of_those_who_waited() -> None:
+    """A request that is turned away over there is over: its asker and those behind it do not wait for that actor."""
+    async with nodes("a", "b", "c") as (a, b, c):
+        log: list[object] = []
+        one, two = await player(a), await player(b)
+        cramped = await c.spawn(ak.props(Cramped, log), name="cramped")
+        to_two, to_cramped, to_one = (
+            await seen(a, two), await seen(b, cramped), await seen(c, one),
+        )  # fmt: skip
+        go_on = trio.Event()
+
+        async def turned_away(_: ak.Context[Any]) -> str:
+            with pytest.raises(ak.MailboxFull):
+                await to_cramped.ask(Ping())
+            return "turned away"
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cramped.ask, play(lambda _: go_on.wait()))
+            await quiet()
+            nursery.start_soon(cramped.ask, Ping())
+            await quiet()
+            assert await one.do(ask_for(to_two, play(turned_away))) == "turned away"
+            go_on.set()
+        await quiet()
+        inner = play(ask_for(to_one, Ping()))
+        assert await two.do(ask_for(to_cramped, inner)) == one.ref.path
+
+
+async def test_background_work_starts_a_new_chain() -> None:
+    """What a handler has started in the background may ask whoever waits for the handler."""
+    async with nodes("a", "b") as (a, b):
+        one, other = await player(a), await player(b)
+        there, back = await seen(a, other), await seen(b, one)
+        answers: list[str] = []
+
+        async def work() -> None:
+            answers.append(await back.ask(Ping()))
+
+        await one.do(ask_for(there, play(lambda ctx: ctx.start_soon(work))))
+        await until(lambda: answers)
+        assert answers == [one.ref.path]
