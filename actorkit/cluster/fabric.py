@@ -91,6 +91,7 @@ class Fabric:
         self._connecting: dict[str, list[ConnectWait]] = {}
         self._unconfirmed: set[int] = set()
         self._watchers: Counter[Cell] = Counter()
+        self._node_watchers: dict[str, list[Cell]] = {}  # to be told once
         self._next_connection = 1
         self._nodes: tuple[str, ...] = ()
         self._orders: deque[Directive] = deque()
@@ -187,6 +188,25 @@ class Fabric:
             return self._watchers.pop(cell, 0) == 1
         self._watchers[cell] -= 1
         return True
+
+    def monitor_one(self, name: str, cell: Cell) -> None:
+        """Let an actor hear once of the loss of a node, which is dialled if need be."""
+        self._node_watchers.setdefault(name, []).append(cell)
+        peer = self.peer(name)
+        if peer.link is None and name != self.me.name:
+            self.want(peer)
+
+    def demonitor_one(self, name: str, cell: Cell) -> bool:
+        """Undo one ``monitor_one``."""
+        watchers = self._node_watchers.get(name, [])
+        if cell in watchers:
+            watchers.remove(cell)
+            return True
+        return False
+
+    def _tell_of_loss(self, notice: NodeLost) -> None:
+        for cell in self._node_watchers.pop(notice.node, ()):
+            cell.put(Signal(notice))
 
     def check_encodable(self, message: Any) -> None:
         """Make sure that a message can travel.
@@ -346,6 +366,8 @@ class Fabric:
                 continue
             for _ in range(times):
                 cell.put(Signal(notice))
+        if isinstance(notice, NodeLost):
+            self._tell_of_loss(notice)
 
     def _give_up(self, target: str, reason: LostReason) -> None:
         for wait in self._connecting.pop(target, ()):
@@ -353,6 +375,7 @@ class Fabric:
         peer = self.peers.get(target)
         if peer is not None:
             peer.unreachable()
+        self._tell_of_loss(NodeLost(target, 0, reason))
 
     async def keep_alarms(self) -> None:
         """Wake membership when it asked for it."""

@@ -457,6 +457,14 @@ class _Port:
         """Undo one ``monitor_nodes``."""
         return self.owner.fabric.demonitor(cell)
 
+    def monitor_node(self, node: str, cell: Cell, /) -> None:
+        """Let an actor hear once of the loss of a node."""
+        self.owner.fabric.monitor_one(self.owner.remote(node).name, cell)
+
+    def demonitor_node(self, node: str, cell: Cell, /) -> bool:
+        """Undo one ``monitor_node``."""
+        return self.owner.fabric.demonitor_one(node, cell)
+
     def watch_group(self, name: str, cell: Cell, /) -> tuple[Ref[Any], ...]:
         """Let an actor hear of a group."""
         return self.owner._groups.watch(name, cell)  # noqa: SLF001

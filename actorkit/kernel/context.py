@@ -282,6 +282,22 @@ class Context(Generic[M_contra]):
         me = self._living()
         return me.runtime.port().demonitor_nodes(me)
 
+    def monitor_node(self, node: str, /) -> None:
+        """Hear once when a node is lost, or cannot be reached now: a ``NodeLost`` at the hook ``node_changed``.
+
+        Every call counts. A node that is not connected is dialled (``erlang:monitor_node/2``).
+
+        Raises:
+            LookupError: this system is no node of a cluster.
+        """
+        me = self._living()
+        me.runtime.port().monitor_node(node, me)
+
+    def demonitor_node(self, node: str, /) -> bool:
+        """Undo one ``monitor_node``; tells whether there was one that had not fired."""
+        me = self._living()
+        return me.runtime.port().demonitor_node(node, me)
+
     def watch_group(self, group: Group[N], /) -> tuple[Ref[N], ...]:
         """The members of a process group now, and from now on every change, at the hook ``group_changed``.
 

@@ -42,6 +42,14 @@ class NodePort(Protocol):
         """Undo one ``monitor_nodes``."""
         ...
 
+    def monitor_node(self, node: str, cell: Cell, /) -> None:
+        """Let an actor hear once of the loss of a node."""
+        ...
+
+    def demonitor_node(self, node: str, cell: Cell, /) -> bool:
+        """Undo one ``monitor_node``."""
+        ...
+
     def watch_group(self, name: str, cell: Cell, /) -> tuple[Ref[Any], ...]:
         """Let an actor hear of changes of a process group; its members now."""
         ...
