@@ -15,7 +15,7 @@ from actorkit.cluster.outbound import CHAIN
 from actorkit.cluster.remote import Incoming, RemoteCell, await_from
 from actorkit.cluster.streams import IncomingStream, OutgoingStream
 from actorkit.codec import reply_of
-from actorkit.errors import ActorDied, AskError, ProtocolError
+from actorkit.errors import ActorDied, AskError, ProtocolError, Unencodable
 from actorkit.kernel.call import Call, died
 from actorkit.kernel.cell import Cell, State
 from actorkit.kernel.ending import exit_signal
@@ -29,7 +29,8 @@ from actorkit.kernel.wait import Wait, check_circle
 if TYPE_CHECKING:
     from actorkit.cluster.link import Link
 
-MAX_TAGS = 1 << 16
+MAX_TAGS = 1 << 13  # classes of messages over one connection
+MAX_NAME = 1 << 10  # characters of a wire name
 
 Decode = Callable[[Any], Any]
 
@@ -158,16 +159,30 @@ class Inbound:
         cell.wake()
 
     def _reply(self, number: int, value: Any) -> None:
-        call = self._link.take_call(number)
+        call = self._link.waiting_call(number)
         if type(call) is not Call:
             if call is not None:
-                call.answered(self._any(value))
+                answer = self._any(value)
+                self._link.take_call(number)
+                call.answered(answer)
             return
-        cls = type(call.message)
+        try:
+            reply = self._decode_reply(
+                call.message, value
+            )  # first: what is wrong ends it with the connection
+        except Unencodable as error:
+            self._link.take_call(number)
+            call.fail(error)
+        else:
+            self._link.take_call(number)
+            call.resolve(reply)
+
+    def _decode_reply(self, request: Any, plain: Any) -> Any:
+        cls = type(request)
         decode = self._replies.get(cls)
         if decode is None:
             decode = self._replies[cls] = self._codec.value(reply_of(cls)).decode
-        call.resolve(decode(value))
+        return decode(plain)
 
     def _fail(self, number: int, error: Any) -> None:
         failure = self._codec.decode_error(error)
@@ -191,6 +206,8 @@ class Inbound:
     def _define(self, tag: int, name: str, version: int) -> None:
         if tag in self._tags or not 0 <= tag < MAX_TAGS:
             raise ProtocolError(f"tag {tag} cannot be defined, or is already")
+        if len(name) > MAX_NAME:
+            raise ProtocolError(f"a wire name of {len(name)} characters; {MAX_NAME} are allowed")
         self._tags[tag] = self._decoder_of(tag, WireName(name, version))
 
     def _decoder_of(self, tag: int, wire: WireName) -> Decode:
@@ -269,7 +286,7 @@ class Inbound:
     def _item(self, number: int, value: Any) -> None:
         stream = self._link.calls_out.get(number)
         if isinstance(stream, OutgoingStream):
-            stream.arrived(self._codec.value(reply_of(type(stream.request))).decode(value))
+            stream.arrived(self._decode_reply(stream.request, value))
 
     def _end(self, number: int, error: Any) -> None:
         failure = self._codec.decode_error(error) if error is not None else None

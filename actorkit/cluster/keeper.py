@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import assert_never
 
 import attrs
 import trio
@@ -272,12 +271,13 @@ class Launch:
                 seen.error = LaunchFailed(str(report["error"]), str(report["detail"]))
 
     async def _ready(self, node: NodeProcess, child: Child, address: str) -> None:
-        node.listens(address)
+        node.listens(child, address)
         self._plan = decide.started(self._plan, node.name, trio.current_time())
         self._progress.set()
         if self._launched:
-            others = {n.name: n.address for n in self.nodes.values() if n is not node and n.up}
-            await _tell_peers(child, others)
+            # Of two that come at the same time, the later one hears of the other: so they meet.
+            others = (n for n in self.nodes.values() if n is not node and n.listening)
+            await _tell_peers(child, {other.name: other.address for other in others})
 
     async def _joined(self, node: NodeProcess, child: Child) -> None:
         if self.greet is not None:
@@ -332,8 +332,6 @@ class Launch:
                     self._give_up(how)
                 case Stop() | Forget() | ShutDown():
                     pass  # each stands for itself, and is known by its handle
-                case other:
-                    assert_never(other)
         self._tell(node, how)
 
     async def _replace(self, node: NodeProcess, how: NodeExit) -> bool:

@@ -325,15 +325,21 @@ class Link:
                 del self.calls_out[number]
         self._sweep_at = max(SWEEP, 2 * len(self.calls_out))
 
-    def take_call(self, number: int) -> Any:
-        """The call with that number, which is over now; None if nobody waits for it any more.
+    def waiting_call(self, number: int) -> Any:
+        """The call with that number; None if nobody waits for it any more.
 
         Raises:
             ProtocolError: no such call was ever made.
         """
         if not 0 < number < self._next_call:
             raise ProtocolError(f"an answer to call {number}, which nobody has made")
-        return self.calls_out.pop(number, None)
+        return self.calls_out.get(number)
+
+    def take_call(self, number: int) -> Any:
+        """The same, and it is over now."""
+        call = self.waiting_call(number)
+        self.calls_out.pop(number, None)
+        return call
 
     def forget(self, call: Call) -> None:
         """The asker waits no more."""

@@ -140,6 +140,7 @@ class _Peer:
         seen: the last change of this node's that it has seen.
         releases: what it was told to release, by number, until it has.
         behind: whether something for it found no room.
+        missed: whether its wish for this node's listing may have been missed.
     """
 
     incarnation: int
@@ -152,6 +153,7 @@ class _Peer:
     seen: int = -1
     releases: dict[int, Release] = attrs.field(factory=dict)
     behind: bool = False
+    missed: bool = False
 
 
 class NameTable(Generic[L, T]):
@@ -528,7 +530,8 @@ class NameTable(Generic[L, T]):
         for node, incarnation in current.items():
             if node not in self._peers:
                 self._peers[node] = _Peer(incarnation)
-            todo += self._renew(node, missed=True)
+            self._peers[node].missed = True
+            todo += self._renew(node)
         return todo
 
     def receive(self, told: PeerMessage) -> Todo[L, T]:
@@ -537,7 +540,7 @@ class NameTable(Generic[L, T]):
         if peer is None or peer.incarnation != told.incarnation:
             return []
         if isinstance(told, Discover):
-            peer.theirs = told.session
+            peer.theirs, peer.missed = told.session, False
             again = [self._discover(told.node, peer.session)] if told.missed else []
             return [*again, *self._list_for(told.node)]
         if told.session != peer.session:
@@ -630,14 +633,15 @@ class NameTable(Generic[L, T]):
         behind = [node for node, peer in self._peers.items() if peer.behind]
         return [directive for node in behind for directive in self._renew(node)]
 
-    def _renew(self, node: str, *, missed: bool = False) -> Todo[L, T]:
+    def _renew(self, node: str) -> Todo[L, T]:
         """Begin anew with a node that is up: both tell each other everything."""
         self._peers[node].behind = False
-        return [self._discover(node, self._next(), missed=missed), *self._list_for(node)]
+        return [self._discover(node, self._next()), *self._list_for(node)]
 
-    def _discover(self, node: str, session: int, *, missed: bool = False) -> Send:
-        self._peers[node].session = session
-        return Send(node, Discover(self.node, self.incarnation, session, missed))
+    def _discover(self, node: str, session: int) -> Send:
+        peer = self._peers[node]
+        peer.session = session
+        return Send(node, Discover(self.node, self.incarnation, session, peer.missed))
 
     def _list_for(self, node: str) -> Todo[L, T]:
         peer = self._peers[node]

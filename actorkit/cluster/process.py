@@ -137,14 +137,31 @@ class Child:
         """Send it a line."""
         try:
             await self.orders.send_all(line)
-        except trio.BrokenResourceError:
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # it has ended, and that is heard of elsewhere
 
     async def close(self) -> None:
         """Close this end of its pipes, after its end."""
+        _lifelines.discard(self.orders.fileno())
         for stream in (self.orders, self.reports, self.process.stdout, self.process.stderr):
             assert stream is not None, "it was started with pipes"
             await stream.aclose()
+
+
+# Who holds the other end of these keeps nodes alive: that is this process, and nobody who is forked off it.
+_lifelines: set[int] = set()
+
+
+def _let_go() -> None:
+    """In a process that was forked and runs on in this program: whoever closes these again must find them open."""
+    if _lifelines:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for descriptor in _lifelines:
+            os.dup2(nowhere, descriptor, inheritable=False)
+        os.close(nowhere)
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 async def start_child(command: Command, orders: Orders) -> Child:
@@ -172,6 +189,7 @@ async def start_child(command: Command, orders: Orders) -> Child:
     finally:
         os.close(orders_read)
         os.close(reports_write)
+    _lifelines.add(orders_write)
     writing = trio.lowlevel.FdStream(orders_write)
     child = Child(process, writing, trio.lowlevel.FdStream(reports_read))
     await child.write(orders.to_json())
@@ -225,6 +243,7 @@ class NodeProcess:
         self._started_at = math.nan
         self._up = trio.Event()
         self._ended = trio.Event()
+        self._listening: Child | None = None
         self._doomed: Child | None = None
         self._last: NodeExit | None = None
         self.restarts = 0
@@ -325,6 +344,11 @@ class NodeProcess:
     # For whoever keeps it running -----------------------------------------------------------------------------------
 
     @property
+    def listening(self) -> bool:
+        """Whether others can dial its present process, be it up or only about to be."""
+        return self._child is not None and self._listening is self._child
+
+    @property
     def child(self) -> Child | None:
         """The process it is in."""
         return self._child
@@ -333,8 +357,9 @@ class NodeProcess:
         """A process was started for it."""
         self._child = child
 
-    def listens(self, address: str) -> None:
+    def listens(self, child: Child, address: str) -> None:
         """Its process is ready."""
+        self._listening = child
         self._address = address
         self._started_at = trio.current_time()
 

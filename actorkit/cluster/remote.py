@@ -275,6 +275,8 @@ class Incoming:
         release(self.asker, call)
         for wait in self.chain:
             wait.done = True
+            if isinstance(wait.cell, RemoteCell):
+                release(wait.cell, wait)
 
 
 def await_from(asker: RemoteCell | None, wait: Wait) -> None:
@@ -290,8 +292,10 @@ def release(asker: RemoteCell | None, wait: Wait) -> None:
     """It waits no more."""
     if asker is None or not isinstance(asker.waiting, list):
         return
-    kept = [other for other in asker.waiting if other is not wait and not other.done]
-    asker.waiting = kept or None
+    if wait in asker.waiting:  # near the front, as a rule: answers come in the order of requests
+        asker.waiting.remove(wait)
+    if not asker.waiting:
+        asker.waiting = None
 
 
 def sender_of() -> int:

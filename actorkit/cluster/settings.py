@@ -1,8 +1,7 @@
-"""What is launched, and how it is kept: names, app, ports, keys, limits. Checked at the door; pure but for a fresh key."""
+"""What is launched, and how it is kept: names, app, ports, keys, limits. Checked at the door."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from actorkit.cluster.orders import Orders, SecretOrder
 from actorkit.cluster.process import Command, python_command
 from actorkit.errors import SpecError
 from actorkit.kernel.address import valid_node_name
+from actorkit.seams.entropy import SystemEntropy
 from actorkit.supervision.spec import Flags, Restart
 
 MOST_NODES = 64
@@ -59,7 +59,7 @@ def _check_count(count: int) -> None:
 
 
 def _fresh_key() -> bytes:
-    return secrets.token_bytes(KEY_BYTES)
+    return SystemEntropy().token_bytes(KEY_BYTES)
 
 
 @attrs.frozen(kw_only=True)

@@ -157,6 +157,7 @@ class Codec:
         """An error that answers an ask, as a plain value; what of it cannot travel goes as text."""
         try:
             plain: list[Any] = self.value(AskError).encode(error)
+            pack_plain(plain, self._limits)  # a text in it may have what no encoding takes
         except Unencodable as problem:
             return as_refused(error, problem)
         return plain

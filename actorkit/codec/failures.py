@@ -78,7 +78,8 @@ def failure(cls: type[ActorkitError], coders: Coders) -> ValueCodec:
 
 def as_refused(error: AskError, problem: Unencodable) -> list[Any]:
     """What is left of an error that cannot travel: its text, in a ``Refused``."""
-    text = f"{_text(error)} ({title(type(error))} has come as text: {problem})"[:_TEXT_MAX]
+    told = f"{_text(error)} ({title(type(error))} has come as text: {problem})"
+    text = encodable(told)[:_TEXT_MAX]
     return [Refused.__name__, text, [text], {}]
 
 

@@ -144,7 +144,7 @@ def pack_plain(value: Any, limits: Limits = LIMITS) -> bytes:
         data: bytes = _PRESS.pack(value)
     except Exception as error:  # noqa: BLE001 - msgpack raises many kinds, and all mean this
         raise Unencodable(_why_not(value, error)) from None
-    if len(data) > limits.elements - SPARE_ELEMENTS:
+    if len(data) > limits.elements - SPARE_ELEMENTS or len(data) > limits.size:
         _check_large(data, limits)
     return data
 
@@ -196,9 +196,9 @@ def unpack_plain(data: bytes | bytearray | memoryview, limits: Limits = LIMITS) 
     size = len(data)
     try:
         if size > limits.depth:
+            if size > limits.size:
+                raise ProtocolError(f"{size:,} bytes where {limits.size:,} are allowed")
             if size > limits.elements:
-                if size > limits.size:
-                    raise ProtocolError(f"{size:,} bytes where {limits.size:,} are allowed")
                 scan(data, limits)
             elif size > _SHORT or len(data.translate(None, _OTHERS)) > limits.depth:
                 _skim(data, limits.depth)

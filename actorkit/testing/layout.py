@@ -151,11 +151,12 @@ def _cells(char: str) -> int:
 
 
 def _ends(name: str) -> list[str]:
-    """The ends of a path, the shortest first; a name that is no path has one."""
-    if not name.startswith("/"):
+    """The ends of a path, the shortest first, each behind its node if it has one; a name that is no path has one."""
+    node, colon, path = name.rpartition(":")
+    if not path.startswith("/") or "/" in node:
         return [name]
-    parts = name[1:].split("/")
-    return ["/".join(parts[start:]) for start in reversed(range(len(parts)))]
+    parts = path[1:].split("/")
+    return [f"{node}{colon}{'/'.join(parts[start:])}" for start in reversed(range(len(parts)))]
 
 
 def _left_half(header: str) -> int:

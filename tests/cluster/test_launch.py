@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,20 @@ async def test_a_killed_node_is_started_anew() -> None:
             f"node b (pid {pid}) was killed by SIGKILL; restarted as pid {node.pid}"
         )
         assert launch.nodes["a"].restarts == 0
+
+
+async def test_two_that_come_back_at_the_same_time_meet(tmp_path: Path) -> None:
+    """Whichever is later hears of the other, though that one has not joined yet."""
+    app = file_of(tmp_path, "def main(node): print('met', *sorted(node.met), '.')")
+    lines = Lines()
+    async with launched("a", "b", app=app, logs=lines) as (launch, _):
+        await lines.wait_for("b | met a .")
+        lines.text = ""
+        for node in launch.nodes.values():
+            node.kill()
+        for name in launch.nodes:
+            await lines.wait_for(f"{name} | met")
+        assert ("a | met b ." in lines.text) != ("b | met a ." in lines.text)
 
 
 async def test_a_restarted_node_whose_port_is_taken_gets_another() -> None:
@@ -259,6 +273,8 @@ async def test_what_dies_during_the_end_is_not_started_anew() -> None:
 
 
 SCRIPT = """
+import os
+import signal
 import sys
 import trio
 from actorkit.cluster.launch import prepare_launch
@@ -268,7 +284,10 @@ async def main(app, pause, grace):
     launch = prepare_launch(probes("a", "b", app=app or None, grace=float(grace)), sys.stderr)
     async with launch.running():
         launch.run_apps()
-        if pause:
+        if pause == "fork":
+            if os.fork() == 0:
+                signal.pause()
+        elif pause:
             launch.nodes[pause].pause()
         print(*(node.pid for node in launch.nodes.values()), flush=True)
         await trio.sleep_forever()
@@ -283,6 +302,7 @@ def start_script(
     """Another process that launches; and the processes it has launched."""
     program = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", SCRIPT, app, pause, grace],
+        process_group=0,
         cwd=ROOT,
         text=True,
         stdout=subprocess.PIPE,
@@ -292,14 +312,16 @@ def start_script(
     return program, [int(pid) for pid in program.stdout.readline().split()]
 
 
-@pytest.mark.parametrize("paused", ["", "a"])
+@pytest.mark.parametrize("paused", ["", "a", "fork"])
 def test_a_launcher_that_is_killed_takes_all_with_it(paused: str) -> None:
-    """By the pipe that breaks; and one that SIGSTOP has stopped, by the kernel, which wakes it."""
+    """By the pipe that breaks, also if the launcher has forked; a node that SIGSTOP has stopped is woken by the kernel."""
     program, pids = start_script(pause=paused)
     assert len(pids) == 2
     program.kill()
-    program.communicate(timeout=TIMEOUT)
     assert gone(pids)
+    with suppress(ProcessLookupError):
+        os.killpg(program.pid, signal.SIGKILL)  # whom it has forked
+    program.communicate(timeout=TIMEOUT)
 
 
 def test_a_process_that_cannot_end_in_good_order_does_not_outlive_its_launcher(

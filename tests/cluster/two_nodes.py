@@ -210,6 +210,7 @@ async def nodes(
                     await node.connect(other.address)
                 opened.append(node)
                 node.events.subscribe(broken.append, ConnectionLost)
+            await until(lambda: all(len(node.nodes()) == len(opened) - 1 for node in opened))
             yield tuple(opened)
             await quiet()
             for node in opened:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import actorkit as ak
 from actorkit import errors
-from actorkit.codec import Codec, pack_plain, unpack_plain
+from actorkit.codec import Codec, Limits, pack_plain, unpack_plain
 from actorkit.codec.failures import CLOSED
 from actorkit.errors import ProtocolError, Unencodable
 from tests.codec.shapes import anything, same
@@ -138,6 +138,16 @@ def test_what_cannot_travel_goes_as_text() -> None:
     assert str(back).startswith(
         "short by 5 (Overdrawn has come as text: <Mood.BAD: 1> is of type Mood"
     )
+
+
+@pytest.mark.parametrize("value", ["\ud800", bytes(9_000)], ids=["surrogate", "large"])
+def test_an_error_can_always_be_packed(value: Any) -> None:
+    """Whoever waits for it must not wait for ever because of what is in it."""
+    limits = Limits(size=8_000)
+    codec = Codec(limits=limits)
+    for error in (Overdrawn(5, value), ak.Refused(value)):
+        packed = pack_plain(codec.encode_error(error), limits)
+        assert type(codec.decode_error(unpack_plain(packed, limits))) is ak.Refused
 
 
 @pytest.mark.parametrize(

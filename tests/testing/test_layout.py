@@ -54,6 +54,14 @@ def test_a_name_is_as_short_as_it_may_be() -> None:
     """Paths lose their fronts as long as they differ from all others; other names stay as they are."""
     short = short_names(["/a/left/worker", "/a/right/worker", "/a/b", "/b", "client/b", "/a"])
     assert list(short.values()) == ["left/worker", "right/worker", "/a/b", "/b", "client/b", "/a"]
+    nodes = short_names(["a:/top/worker", "b:/top/worker", "b:/other/worker", "b:client", "a:b/c"])
+    assert list(nodes.values()) == [
+        "a:worker",
+        "b:top/worker",
+        "b:other/worker",
+        "b:client",
+        "a:b/c",
+    ]
 
 
 def test_a_strip_is_written_cell_by_cell() -> None:

@@ -18,6 +18,7 @@ from actorkit.testing.conformance.transport import (
     receive_exactly,
 )
 from actorkit.testing.network import MemoryNetwork
+from actorkit.testing.streams import MemoryConnection
 
 WINDOW = 1_000
 
@@ -154,6 +155,33 @@ async def test_an_isolated_host_reaches_nobody(network: MemoryNetwork) -> None:
     assert await receive_exactly(bc, 1) == await receive_exactly(cb, 1) == b"x"
 
 
+async def test_what_was_cut_is_mended_by_itself(network: MemoryNetwork) -> None:
+    """``mend`` ends a cut, in one direction if told so, and no delay; the network tells how it is."""
+    here, there = await linked(network, "a", "b")
+    network.delay("a", "b", 2.0, one_way=True)
+    network.cut("a", "b")
+    assert network.is_cut("a", "b")
+    await here.send_all(b"x")
+    network.mend("a", "b", one_way=True)
+    assert not network.is_cut("a", "b", one_way=True)
+    assert network.is_cut("b", "a", one_way=True)
+    assert network.is_cut("a", "b")
+    assert network.delay_of("a", "b") == 2.0
+    assert network.delay_of("b", "a") == 0.0
+    assert await receive_exactly(there, 1) == b"x"
+
+
+async def test_what_is_held_up_does_not_arrive(network: MemoryNetwork) -> None:
+    """Of what is in flight, ``arriving`` counts what neither a cut nor a dead machine holds up."""
+    here, _ = await linked(network, "a", "b")
+    other, _ = await linked(network, "a", "c")
+    network.cut("a", "b")
+    network.delay("a", "c", 1.0)
+    await here.send_all(b"x")
+    await other.send_all(b"x")
+    assert (network.in_flight, network.arriving) == (2, 1)
+
+
 async def test_a_delay_takes_time_and_keeps_order(network: MemoryNetwork) -> None:
     """Each segment arrives so many seconds after it was sent; what follows at once arrives at once after it."""
     one, other = await linked(network, "a", "b")
@@ -216,6 +244,36 @@ async def test_a_dropped_connection_breaks_at_both_ends(network: MemoryNetwork) 
             await end.send_all(b"hello?")
     await bystander.send_all(b"fine")
     assert network.drop("a", "b") == 0
+
+
+async def test_one_of_several_connections_breaks(network: MemoryNetwork) -> None:
+    """The others between the same hosts go on; connections are told by the ends that dialled, oldest first."""
+    first, accepted = await linked(network, "a", "b")
+    second, _ = await linked(network, "b", "a")
+    assert network.connections("b", "a") == [second, first]
+    (chosen,) = [end for end in network.connections("a", "b") if end is first]
+    network.drop_one(chosen)
+    for end in (first, accepted):
+        with pytest.raises(trio.BrokenResourceError, match="dropped"):
+            await end.receive_some()
+    await second.send_all(b"fine")
+    assert network.connections("a", "b") == [second]
+
+
+async def test_sending_at_once_takes_what_there_is_room_for(network: MemoryNetwork) -> None:
+    """``send_nowait`` never waits: it tells how much it took, and nothing of what can go no way."""
+    here, there = await linked(network, "a", "b")
+    assert isinstance(here, MemoryConnection)
+    assert here.send_nowait(b"x" * (WINDOW - 10)) == WINDOW - 10
+    assert here.send_nowait(b"y" * 30) == 10
+    assert here.send_nowait(b"z") == 0
+    received = await receive_exactly(there, WINDOW)
+    assert received == b"x" * (WINDOW - 10) + b"y" * 10
+    assert here.send_nowait(b"z") == 1
+    network.drop("a", "b")
+    assert here.send_nowait(b"z") == 0
+    here.abort()
+    assert here.send_nowait(b"z") == 0
 
 
 async def test_a_drop_ends_dialling_too(network: MemoryNetwork) -> None:

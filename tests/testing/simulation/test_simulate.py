@@ -27,7 +27,7 @@ from actorkit.testing import (
     kill_actor,
     simulate,
 )
-from actorkit.testing.simulation.plan import Plan
+from actorkit.testing.simulation.plan import FaultAt, Plan
 from actorkit.testing.simulation.runner import Outcome, Simulation
 from actorkit.testing.simulation.simulate import StrategyName
 from actorkit.testing.simulation.strategies import Planned, strategies
@@ -287,6 +287,64 @@ def test_a_fault_of_ones_own() -> None:
     fault = custom("strike", lambda sim: struck.append(sim.now()))
     simulate(strategy="portfolio", examples=30, faults=[fault], seed=1)(calm)()
     assert struck
+
+
+def test_a_fault_of_ones_own_may_choose_by_the_plans_number() -> None:
+    """An ``act`` of two arguments gets the number that the plan holds, and the report tells it."""
+    chosen: list[int] = []
+
+    async def calm(sim: Sim) -> None:
+        counter = await sim.spawn(Counter)
+        await sim.each(3, lambda _: counter.ask(Read()))
+
+    def choose(_: Sim, arg: int) -> bool:
+        chosen.append(arg)
+        return arg != 5
+
+    test = simulate(faults=[custom("choose", choose)])(calm)
+    plan = Plan(faults=(FaultAt(2, 0, 3), FaultAt(3, 0, 5), FaultAt(4, 0, 4000)))
+    trace = test.run_once(plan=plan.token()).trace
+    assert trace is not None
+    assert [event.what for event in trace.of(FaultApplied)] == ["choose(3)", "choose(4000)"]
+    assert chosen == [3, 5, 4000]
+
+
+def test_a_fault_strikes_while_everybody_sleeps() -> None:
+    """Before the clock moves, not after: then it may be too late, as when a network is cut in the midst of silence."""
+    struck: list[float] = []
+
+    async def sleeps(sim: Sim) -> None:
+        await sim.settle()
+        await trio.sleep(10)
+
+    test = simulate(faults=[custom("strike", lambda sim: struck.append(sim.now()))])(sleeps)
+    steps = test.run_once().steps
+    for step in range(steps):
+        test.run_once(plan=Plan(faults=(FaultAt(step, 0),)).token())
+    assert len(struck) == steps
+    assert 0.0 in struck[1:]
+    assert struck == sorted(struck)
+    assert struck.count(10.0) == struck[::-1].index(0.0)
+
+
+def test_one_long_run_does_not_thin_the_faults_of_the_others() -> None:
+    """Disturbances fall within the length of the first run, however long some other took."""
+    within: list[int] = []
+    runs: list[int] = []
+
+    async def sometimes_long(sim: Sim) -> None:
+        counter = await sim.spawn(Counter)
+        runs.append(0)
+        within.append(0)
+        for _ in range(1_000 if len(runs) == 2 else 20):
+            await counter.ask(Read())
+
+    def strike(_: Sim) -> None:
+        within[-1] += 1
+
+    fault = custom("strike", strike)
+    simulate(strategy="random", examples=60, faults=[fault], seed=1)(sometimes_long)()
+    assert sum(times > 0 for times in within[2:]) > 30
 
 
 def test_uncontrolled_nondeterminism_is_no_failure_of_the_system() -> None:
