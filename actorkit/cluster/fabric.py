@@ -31,6 +31,7 @@ from actorkit.cluster.membership import (
     Reached,
     Wait,
 )
+from actorkit.cluster.membership import State as Reach
 from actorkit.cluster.opening import Doors, Outcome, dial
 from actorkit.cluster.options import ClusterOptions
 from actorkit.cluster.peer import Peer
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from actorkit.seams.transport import Connection, Transport
 
 
+ADDRESS = 190  # characters of an address, as in a handshake
 SWEEP = 1024  # peers known before those that mean nothing are looked for
 
 
@@ -135,11 +137,15 @@ class Fabric:
         """Forget peers that were only ever named: whoever makes names up shall not fill the memory."""
         for name in [name for name, peer in self.peers.items() if peer.forgettable]:
             del self.peers[name]
-        self._sweep_at = max(SWEEP, 2 * len(self.peers))
+        self._sweep_at = len(self.peers) + SWEEP  # not twice as many: garbage is collected in its own time
 
     def want(self, peer: Peer) -> None:
         """Something waits to be sent to a peer."""
-        self.carry_out(self._membership.want(peer.name, self.now()))
+        name = peer.name
+        if self._dials or self._membership.state(name) is not Reach.UNKNOWN:
+            self.carry_out(self._membership.want(name, self.now()))
+        else:  # whoever makes names up shall not have them remembered
+            self.carry_out([GiveUp(name, LostReason.UNREACHABLE)])
 
     def join(self, address: str) -> None:
         """Stay connected to whoever is at an address."""
@@ -279,7 +285,7 @@ class Fabric:
         """A peer tried what it was not granted."""
         self.runtime.events.emit(services.PeerRefused(link.peer.name, what))
 
-    def gossip(self, _: Link, peers: list[Any]) -> None:
+    def gossip(self, link: Link, peers: list[Any]) -> None:
         """A peer tells of nodes it knows.
 
         Raises:
@@ -288,11 +294,23 @@ class Fabric:
         told: list[tuple[str, str]] = []
         for entry in peers:
             match entry:
-                case [str(name), str(address)]:
-                    told.append((name, address))
+                case [str(name), str(address)] if len(address) <= ADDRESS:
+                    if self._is_believed(link, name):
+                        told.append((name, address))
                 case _:
                     raise ProtocolError("peers are told of by name and address")
         self.carry_out(self._membership.peers(told[: self.options.max_peers], self.now()))
+
+    def _is_believed(self, link: Link, name: str) -> bool:
+        """Whether a peer may tell of that node: who names hundreds that nobody ever met makes them up."""
+        met = self._membership.incarnation
+        if name not in link.hearsay and met(name) is None:
+            if len(link.hearsay) >= self.options.max_peers:
+                link.hearsay = {name for name in link.hearsay if met(name) is None}
+            if len(link.hearsay) >= self.options.max_peers:
+                return False
+            link.hearsay.add(name)
+        return True
 
     # Directives --------------------------------------------------------------------------------------------------
 
@@ -450,13 +468,9 @@ class Fabric:
             self.carry_out(self._membership.lost(link.number, reason, self.now()))
 
     async def _serve(self, link: Link) -> None:
-        reason, told = LostReason.CLOSED, ""
-        try:
-            reason = await link.run()
-        except* ProtocolError as group:
-            reason, told = LostReason.PROTOCOL, _first_text(group)
-        if told:
-            self.runtime.events.emit(ConnectionFailed(link.peer.name, "", told))
+        reason = await link.run()
+        if link.told:
+            self.runtime.events.emit(ConnectionFailed(link.peer.name, "", link.told))
         self.break_off(link, reason)
 
     async def close(self) -> None:
@@ -497,10 +511,3 @@ class Fabric:
             "tls": self.tls is not None,
             "secrets": [[s.id.hex(), s.peers, sorted(map(str, s.grants))] for s in secrets],
         }
-
-
-def _first_text(group: BaseExceptionGroup[BaseException]) -> str:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error_text(error)

@@ -7,6 +7,7 @@ monitor that was removed - is no fault of anybody's and is dropped.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from actorkit.cluster.link import Link
 
 MAX_TAGS = 1 << 13  # classes of messages over one connection
+LONGEST = 86_400  # seconds: a time-out beyond that is no more than that
 MAX_NAME = 1 << 10  # characters of a wire name
 
 Decode = Callable[[Any], Any]
@@ -153,10 +155,22 @@ class Inbound:
         self._link.calls_in[number] = call
         await_from(who, call)
         if timeout is not None:
-            call.seconds = timeout
-            self._runtime.clock.expire(call, timeout)
+            self._time(call, timeout)
         queue.append(call)
         cell.wake()
+
+    def _time(self, call: Call, timeout: float) -> None:
+        """Let a call lapse some time after its asker has given up, so that nobody works for nothing.
+
+        Whole seconds, so that peers cannot make one lane of time-outs for each of their whims.
+        """
+        clock = self._runtime.clock
+        seconds = call.seconds = float(min(max(1, math.ceil(timeout)), LONGEST))
+        lane = clock.lanes.get(seconds)
+        if lane is None:
+            clock.expire(call, seconds)
+        else:
+            lane.noted.append(call)
 
     def _reply(self, number: int, value: Any) -> None:
         call = self._link.waiting_call(number)
@@ -290,9 +304,12 @@ class Inbound:
 
     def _end(self, number: int, error: Any) -> None:
         failure = self._codec.decode_error(error) if error is not None else None
-        stream = self._link.calls_out.pop(number, None)
+        stream = self._link.calls_out.get(number)
         if isinstance(stream, OutgoingStream):
+            del self._link.calls_out[number]
             stream.ended(failure)
+        elif stream is not None:
+            raise ProtocolError(f"an end of a stream for call {number}, which is none")
 
     def _credit(self, number: int, count: int) -> None:
         stream = self._link.calls_in.get(number)
@@ -326,6 +343,9 @@ class Inbound:
         if watch is None or cell is None:
             return
         target = watch.target
+        if not (isinstance(target, RemoteCell) and target.peer is self._peer):
+            self._runtime.relations.enter(watch.watcher, target, watch.name, watch.monitor)
+            raise ProtocolError(f"it tells of the end of {target.path}, which is none of its actors")
         address = self._peer.address_of(serial) if serial else None
         cell.put(Signal(Down(watch.monitor, target.ref, address, why, watch.name)))
 

@@ -6,6 +6,7 @@ is a ``one_for_one`` supervisor whose children are processes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -82,7 +83,7 @@ class Launch:
         self._released = True
         for node in self.nodes.values():
             if node.up and node.child is not None:
-                self._engine.start_soon(_tell_to_go, node.child)
+                self._engine.start_soon(node.child.tell, {"go": True})
 
     def kill_all(self) -> None:
         """End all processes at once; whoever waits for their good end waits no longer."""
@@ -107,9 +108,8 @@ class Launch:
     async def restart(self, node: NodeProcess) -> None:
         """Start a node anew."""
         await self.stop(node)
-        if (
-            self._plan.find(node.name) is None
-        ):  # one that is never restarted is forgotten at its end
+        if self._plan.find(node.name) is None:
+            # One that is never restarted is forgotten at its end.
             self._plan = decide.add(self._plan, self._record(node.name))
         self._asked.discard(node.name)
         await self._start(node)
@@ -174,7 +174,7 @@ class Launch:
         known: dict[str, str] = {}
         for name, node in self.nodes.items():
             if node.child is not None:
-                self._engine.start_soon(_tell_peers, node.child, dict(known))
+                self._engine.start_soon(node.child.tell, {"peers": dict(known)})
             known[name] = node.address
 
     async def _end_all(self) -> None:
@@ -261,14 +261,20 @@ class Launch:
                 self._merger.put(text)
 
     async def _follow(self, node: NodeProcess, child: Child, seen: _Seen) -> None:
-        async for report in reports_of(child):
-            if "ready" in report:
-                await self._ready(node, child, str(report["ready"]))
-                seen.ready = True
-            elif "joined" in report:
-                await self._joined(node, child)
-            elif "error" in report:
-                seen.error = LaunchFailed(str(report["error"]), str(report["detail"]))
+        limit = self.settings.start_timeout if self._launched else math.inf
+        with trio.move_on_after(limit) as starting:
+            async for report in reports_of(child):
+                if "ready" in report:
+                    starting.deadline = math.inf
+                    seen.ready = True
+                    await self._ready(node, child, str(report["ready"]))
+                elif "joined" in report:
+                    await self._joined(node, child)
+                elif "error" in report:
+                    seen.error = LaunchFailed(str(report["error"]), str(report["detail"]))
+        if starting.cancelled_caught:
+            self.say(f"node {node.name} (pid {child.pid}) was not ready within {limit:g} s")
+            child.destroy()
 
     async def _ready(self, node: NodeProcess, child: Child, address: str) -> None:
         node.listens(child, address)
@@ -277,7 +283,7 @@ class Launch:
         if self._launched:
             # Of two that come at the same time, the later one hears of the other: so they meet.
             others = (n for n in self.nodes.values() if n is not node and n.listening)
-            await _tell_peers(child, {other.name: other.address for other in others})
+            await child.tell({"peers": {other.name: other.address for other in others}})
 
     async def _joined(self, node: NodeProcess, child: Child) -> None:
         if self.greet is not None:
@@ -287,10 +293,10 @@ class Launch:
                 self.say(f"node {node.name} cannot be reached: {error}")
         node.joined(child)
         if self._released:
-            await child.tell(go=True)
-        self.say(f"node {node.name} is up at {node.address}, pid {child.pid}")
-        self._progress.set()
-        self.on_change()
+            await child.tell({"go": True})
+        if node.up:
+            self.say(f"node {node.name} is up at {node.address}, pid {child.pid}")
+        self._notify()
 
     # Its end ---------------------------------------------------------------------------------------------------------
 
@@ -347,21 +353,26 @@ class Launch:
 
     def _give_up(self, how: NodeExit) -> None:
         flags = self.settings.flags
+        counted = "1 restart" if flags.max_restarts == 1 else f"{flags.max_restarts} restarts"
         self._fail(
             LaunchFailed(
-                f"{how.how}, and there were {flags.max_restarts} restarts within {flags.within:g} s already: "
-                "given up; see the logs above, or allow more with max_restarts"
+                f"{how.how}, and there were {counted} within {flags.within:g} s already: given up; see the logs, or "
+                "allow more with max_restarts"
             )
         )
 
     def _tell(self, node: NodeProcess, how: NodeExit) -> None:
         node.buried(how)
-        self._progress.set()
         if self._launched and not self._ending:
             self.say(str(how))
+        self._notify(how)
+
+    def _notify(self, how: NodeExit | None = None) -> None:
+        self._progress.set()
         try:
             self.on_change()
-            self.on_exit(how)
+            if how is not None:
+                self.on_exit(how)
         except Exception as error:  # noqa: BLE001 - user code; raised where the launch was opened
             self._fail(error)
 
@@ -384,14 +395,6 @@ class _Seen:
 
 def _never() -> float:
     raise AssertionError("no back-off, no jitter")
-
-
-async def _tell_peers(child: Child, peers: dict[str, str]) -> None:
-    await child.tell(peers=peers)
-
-
-async def _tell_to_go(child: Child) -> None:
-    await child.tell(go=True)
 
 
 @trio.lowlevel.enable_ki_protection

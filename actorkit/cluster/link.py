@@ -7,7 +7,8 @@ it; the writer task is woken only for what it does not take. So a request betwee
 from __future__ import annotations
 
 import traceback
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -26,9 +27,10 @@ from actorkit.errors import AskError, NodeDown, NotGranted, ProtocolError
 from actorkit.kernel.call import Call, died
 from actorkit.kernel.exits import NO_ACTOR, NO_CONNECTION, NORMAL, ExitReason
 from actorkit.kernel.life import EndWait
+from actorkit.kernel.message import error_text
 from actorkit.kernel.notices import LostReason
 from actorkit.kernel.stream import StreamCall
-from actorkit.kernel.wait import Wait
+from actorkit.kernel.wait import Carrier, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,6 +127,7 @@ class Link:
         self.calls_out: dict[int, Any] = {}
         self.calls_in: dict[int, Call | IncomingStream] = {}
         self.heard_bytes = self.sent_bytes = 0
+        self.hearsay: set[str] = set()  # names it has told of that nobody here has met
         self._connection = connection
         self._writer = FrameWriter(session.send_key)
         self._reader = FrameReader(session.receive_key)
@@ -142,6 +145,9 @@ class Link:
         self._sweep_at = SWEEP
         self._parting: LostReason | None = None
         self._ended = trio.Event()
+        self._over = trio.Event()
+        self._why: LostReason | None = None
+        self.told = ""  # what was wrong, if the peer broke the protocol
         self._send_now: Callable[[bytes], int] = getattr(connection, "send_nowait", _takes_nothing)
 
     def __repr__(self) -> str:
@@ -151,15 +157,29 @@ class Link:
 
     def due(self) -> None:
         """Something waits in the outbox: let it leave when the turn ends."""
-        if not self._due and not self._writing:
+        if not self._due and (not self._writing or self.outbox.over):
             self._due = True
             self.fabric.runtime.dispatcher.at_turn_end(self.flush)
 
     def flush(self) -> None:
         """Send what waits, as far as the transport takes it at once; the writer task sees to the rest."""
         self._due = False
-        if self._writing or self.closed:
+        if self.closed:
             return
+        if self._writing:  # and still more has come
+            if self.outbox.over:
+                self.fabric.break_off(self, LostReason.OVERFLOW)
+            return
+        self._due = True  # those who are let in meanwhile need not see to it
+        self._send()
+        while self.peer.crowded and self.peer.link is self and not self._writing:
+            self.peer.let_in()
+            self._send()
+        self._due = False
+        if self.outbox.over:
+            self.fabric.break_off(self, LostReason.OVERFLOW)
+
+    def _send(self) -> None:
         take, frame, send = self.outbox.take, self._writer.frame, self._send_now
         while (taken := take()) is not None:
             data = frame(*taken)
@@ -169,10 +189,6 @@ class Link:
                 self._hand_over(memoryview(data)[sent:])
                 break
         self._liveness.spoke(self._now())
-        if self.outbox.over:
-            self.fabric.break_off(self, LostReason.OVERFLOW)
-        elif self.peer.crowded:
-            self.peer.let_in()
 
     async def write(self) -> None:
         """The writer: sends what the transport did not take at once."""
@@ -212,28 +228,53 @@ class Link:
 
     # In ----------------------------------------------------------------------------------------------------------
 
-    async def read(self) -> LostReason:
-        """The reader: carries out what comes until the connection ends; why it ended.
+    @trio.lowlevel.enable_ki_protection  # as a carrier: actors run in it
+    async def read(self) -> None:
+        """A reader: carries out what comes until the connection ends, or an actor keeps its task.
 
-        Raises:
-            ProtocolError: the peer broke the protocol.
+        While no carrier is at work, what has come is served right here, in the reader's own turn of the dispatcher: a
+        request costs no switch to another task. If an actor then waits on trio, this task stays with it, as a carrier
+        would, and another one reads on.
         """
         dispatcher = self.fabric.runtime.dispatcher
-        if self.session.leftover:
-            self._arrived(self.session.leftover)
-        while self._parting is None:
-            try:
-                data = await self._connection.receive_some(READ)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                data = b""
-            if not data:
-                return LostReason.CLOSED
-            self._arrived(data)
-            for _ in range(BREATHS):  # reading faster than actors handle would only fill mailboxes
-                if not dispatcher.ready:
+        with trio.CancelScope() as scope:
+            carrier = Carrier(trio.lowlevel.current_task(), scope)
+            while not self._over.is_set():
+                data = await self._receive()
+                if not data or self._over.is_set():
                     break
-                await trio.lowlevel.cancel_shielded_checkpoint()
-        return self._parting
+                stuck = None
+                with self._cut_off_if_wrong():
+                    if dispatcher.awake or not dispatcher.lends_turns:
+                        self._arrived(data)
+                    else:
+                        stuck = dispatcher.lend_turn(carrier, self._arrived, data)
+                if stuck is not None:
+                    self.fabric.start_soon(self.read, name=f"read {self.peer.name}")
+                    await dispatcher.stay_with(carrier, *stuck)
+                    return
+                for _ in range(
+                    BREATHS
+                ):  # to read faster than actors handle would only fill mailboxes
+                    if not dispatcher.ready:
+                        break
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+            self._end(self._parting or LostReason.CLOSED)
+
+    async def _receive(self) -> bytes:
+        try:
+            return await self._connection.receive_some(READ)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return b""
+
+    @contextmanager
+    def _cut_off_if_wrong(self) -> Generator[None]:
+        """Whatever a peer says, it is the peer that is cut off."""
+        try:
+            yield
+        except ProtocolError as error:
+            self.told = error_text(error)
+            self._end(LostReason.PROTOCOL)
 
     def _arrived(self, data: bytes) -> None:
         self.heard_bytes += len(data)
@@ -272,22 +313,31 @@ class Link:
                     pass
 
     async def run(self) -> LostReason:
-        """Serve the connection until it ends; returns why. Whatever it raises ends it too."""
-        ended: list[LostReason] = []
+        """Serve the connection until it ends; returns why."""
+        if self.session.leftover:
+            with self._cut_off_if_wrong():
+                self._arrived(self.session.leftover)
+        self.fabric.start_soon(self.read, name=f"read {self.peer.name}")
 
-        async def first(part: Callable[[], Any], scope: trio.CancelScope) -> None:
+        async def first(part: Callable[[], Any]) -> None:
             try:
                 reason = await part()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 reason = LostReason.CLOSED
-            ended.append(reason)
-            scope.cancel()
+            self._end(reason)
 
         async with trio.open_nursery() as nursery:
-            scope = nursery.cancel_scope
-            for part in (self.read, self.write, self.keep_pulse):
-                nursery.start_soon(first, part, scope, name=f"{part.__name__} {self.peer.name}")
-        return ended[0] if ended else self._parting or LostReason.CLOSED
+            nursery.start_soon(first, self.write, name=f"write {self.peer.name}")
+            nursery.start_soon(first, self.keep_pulse, name=f"pulse {self.peer.name}")
+            await self._over.wait()
+            nursery.cancel_scope.cancel()
+        return self._why or LostReason.CLOSED
+
+    def _end(self, reason: LostReason) -> None:
+        """The connection is over; the first to say so says why."""
+        if self._why is None:
+            self._why = reason
+        self._over.set()
 
     # Calls -------------------------------------------------------------------------------------------------------
 
@@ -412,6 +462,7 @@ class Link:
     def bye(self, _: str) -> None:
         """The peer closes in good order; nothing more will come."""
         self._parting = LostReason.CLOSED
+        self._end(self._parting)
 
     async def part(self) -> None:
         """Close in good order: what waits leaves first, if it can within a moment."""
@@ -436,6 +487,7 @@ class Link:
         """Let go of the connection at once."""
         self.closed = True
         self._ended.set()
+        self._over.set()
         self._connection.abort()
 
     def fail_calls(self) -> None:

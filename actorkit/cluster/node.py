@@ -22,12 +22,13 @@ from actorkit.cluster.keys import (
     read_key_file,
 )
 from actorkit.cluster.link import ServiceCall
+from actorkit.cluster.names import ConnectedPeers, Names, Resolver
 from actorkit.cluster.options import ClusterOptions
 from actorkit.cluster.secure import TlsContexts
 from actorkit.cluster.shipping import importable, pack_code
 from actorkit.errors import (
-    AlreadyStarted,
     ActorDied,
+    AlreadyStarted,
     CodeMissing,
     NodeDown,
     NodeError,
@@ -76,6 +77,7 @@ class Node(System):
         self._listener: Listener | None = None
         self._stopping = trio.Event()
         self._groups = Groups(runtime, _GroupPeers(fabric))
+        self._names = Names(runtime, ConnectedPeers(fabric))
         fabric.stop_requested = self._stopping.set
         runtime.node_port = _Port(self)
 
@@ -169,6 +171,42 @@ class Node(System):
         """The members on this node."""
         return self._groups.local_members(group)
 
+    # Names ---------------------------------------------------------------------------------------------------------
+
+    async def register(
+        self, key: Key[M], ref: Ref[M], /, *, resolve: Resolver | str = "keep_oldest"
+    ) -> None:
+        """Give a name that nobody in the cluster holds to an actor of any node; all nodes that are up know when this returns.
+
+        The holder's death, or the loss of its node, frees it. See ``actorkit.cluster.names`` for ``resolve``: who keeps the name
+        when two parts of a cluster join that had registered different actors.
+
+        Raises:
+            AlreadyStarted: the name is taken; carries the holder.
+            ActorDied: the actor is gone.
+            NodeDown: the actor's node is not up.
+        """
+        await self._names.register(key, ref, resolve=resolve)
+
+    async def re_register(
+        self, key: Key[M], ref: Ref[M], /, *, resolve: Resolver | str = "keep_oldest"
+    ) -> None:
+        """Move a name to another actor, whoever holds it; at no moment in between nobody does.
+
+        Raises:
+            ActorDied: the actor is gone.
+            NodeDown: the actor's node is not up.
+        """
+        await self._names.re_register(key, ref, resolve=resolve)
+
+    async def unregister(self, key: Key[Any], /) -> bool:
+        """Free a name in the whole cluster; tells whether anybody held it."""
+        return await self._names.unregister(key)
+
+    def whereis_global(self, key: Key[M], /) -> Ref[M] | None:
+        """Who holds a name in the cluster, as far as this node has heard; None if nobody does."""
+        return self._names.whereis(key)
+
     # Its own end -------------------------------------------------------------------------------------------------
 
     async def wait_stop_requested(self) -> None:
@@ -188,6 +226,7 @@ class Node(System):
             fabric.start_soon(fabric.doors.keep, self._listener, name="actorkit listener")
         fabric.start_soon(fabric.keep_alarms, name="actorkit membership")
         await self._groups.start()
+        await self._names.start()
         for address in join:
             fabric.join(address)
 

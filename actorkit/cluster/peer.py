@@ -52,7 +52,8 @@ class Monitors:
         return len(self._ours)
 
     def add(self, watcher: int, theirs: int, ours: Monitor) -> None:
-        """Note a monitor."""
+        """Note a monitor; a number that is used twice means the newer one."""
+        self.pop_theirs(watcher, theirs)
         self._ours[watcher, theirs] = ours
         self._theirs[ours] = (watcher, theirs)
 
@@ -173,7 +174,11 @@ class Peer:
 
     def request(self, cell: RemoteCell, call: Call | StreamCall, sender: int) -> None:
         """Send a request, when there is room."""
-        if self.link is not None and self.link.outbox.full_for(sender) and isinstance(call, Call):
+        link = self.link
+        if link is not None and not cell.stale and not link.outbox.full_for(sender):
+            link.request(cell, call, sender)
+            return
+        if link is not None and link.outbox.full_for(sender) and isinstance(call, Call):
             self._waiting.append((cell, call, sender))
             self.crowded = True
             return

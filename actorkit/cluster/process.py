@@ -129,7 +129,7 @@ class Child:
         except (ProcessLookupError, PermissionError):  # macOS says so of a group of zombies
             pass
 
-    async def tell(self, **what: object) -> None:
+    async def tell(self, what: Mapping[str, object]) -> None:
         """Send it a document; it does not matter if it has ended."""
         await self.write(json.dumps(what).encode() + b"\n")
 

@@ -261,6 +261,11 @@ class Incoming:
         self.chain = chain
         self.call: Call | None = None
 
+    @property
+    def path(self) -> str:
+        """Who has asked, as crash reports tell it."""
+        return self.asker.path if self.asker is not None else self.link.peer.name
+
     def push(self, _: Any) -> None:
         """The call is answered."""
         call = self.call

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from actorkit.errors import AskError, Unencodable
+from actorkit.errors import AskError, ProtocolError, Unencodable
 from actorkit.kernel.call import died
 from actorkit.kernel.exits import NO_ACTOR
 from actorkit.kernel.stream import ItemWait, StreamCall
@@ -49,7 +49,13 @@ class OutgoingStream:
             self._read = 0
 
     def arrived(self, item: Any) -> None:
-        """An item came."""
+        """An item came.
+
+        Raises:
+            ProtocolError: it came before there was room for it.
+        """
+        if len(self.call.items) >= max(1, self.call.window):
+            raise ProtocolError(f"an item beyond the window of {self.call.window} of a stream")
         if not self.call.abandoned:
             self.call.receive(item)
 

@@ -42,6 +42,7 @@ _SEALED = struct.Struct("<QB")  # counter, kind: what the MAC covers before the 
 _MAC_BYTES = 16
 _MAC_END = _LENGTH.size + _MAC_BYTES
 _LEAST = _MAC_BYTES + 1  # of the length: an empty body
+_WORTH_KEEPING = 4096  # bytes of a fragment that is kept in the frame it came in
 OVERHEAD: Final = _LEAST  # what a frame's length counts besides its body
 
 
@@ -159,6 +160,29 @@ class FrameReader:
         return kind, body
 
 
+class _Partial:
+    """What has arrived of a fragmented body, and how much it will be."""
+
+    __slots__ = ("length", "pieces", "total")
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.length = 0
+        self.pieces: list[memoryview | bytearray] = []
+
+    def add(self, chunk: memoryview) -> None:
+        """Keep a piece as it is; small ones, which cost more than they hold, are put together."""
+        self.length += len(chunk)
+        if len(chunk) >= _WORTH_KEEPING:
+            self.pieces.append(chunk)
+            return
+        last = self.pieces[-1] if self.pieces else None
+        if isinstance(last, bytearray):
+            last += chunk
+        else:
+            self.pieces.append(bytearray(chunk))
+
+
 class Assembler:
     """Puts fragmented bodies together again.
 
@@ -175,12 +199,12 @@ class Assembler:
         self._max_message = max_message
         self._max_open = max_open
         self._announced = 0
-        self._open: dict[int, tuple[bytearray, int]] = {}  # what arrived of a stream, and its total
+        self._open: dict[int, _Partial] = {}
 
     @property
     def held(self) -> int:
         """The bytes kept of bodies that are not complete."""
-        return sum(len(arrived) for arrived, _ in self._open.values())
+        return sum(partial.length for partial in self._open.values())
 
     def add(self, body: bytes) -> bytes | None:
         """Take the body of a FRAGMENT frame; the body of an OPS frame, if this was its last fragment.
@@ -198,8 +222,7 @@ class Assembler:
             start = FRAGMENT_START.size
         else:
             start = FRAGMENT_NEXT.size
-        with memoryview(body)[start:] as chunk:
-            return self._append(stream, chunk, bool(flags & LAST))
+        return self._append(stream, memoryview(body)[start:], bool(flags & LAST))
 
     def _begin(self, stream: int, body: bytes) -> None:
         if len(body) <= FRAGMENT_START.size:
@@ -215,25 +238,24 @@ class Assembler:
                 f"{self._max_message} are allowed"
             )
         self._announced += total
-        self._open[stream] = (bytearray(), total)
+        self._open[stream] = _Partial(total)
 
     def _append(self, stream: int, chunk: memoryview, last: bool) -> bytes | None:
         known = self._open.get(stream)
         if known is None:
             raise ProtocolError(f"a fragment of stream {stream}, which has not begun")
-        arrived, total = known
-        length = len(arrived) + len(chunk)
+        total, length = known.total, known.length + len(chunk)
         if length > total or (length == total) != last:
             raise ProtocolError(
                 f"stream {stream} of fragments {'ends' if last else 'goes on'} after {length} bytes; "
                 f"it announced {total}"
             )
-        arrived += chunk
+        known.add(chunk)
         if not last:
             return None
         del self._open[stream]
         self._announced -= total
-        return bytes(arrived)
+        return b"".join(known.pieces)
 
 
 def parse(body: bytes, unpack: Callable[[bytes], Any] = unpack_plain) -> list[list[Any]]:

@@ -208,6 +208,34 @@ class Dispatcher:
         if not self.awake:
             self.wake()
 
+    lends_turns = True  # whether a task that brings work may serve it itself
+
+    def lend_turn(
+        self, carrier: Carrier, bring: Callable[[Any], None], work: Any
+    ) -> tuple[Cell, Any] | None:
+        """Let a task that is no carrier bring work, and serve it at once, in one turn; no carrier may be at work.
+
+        If a cell then waits on trio, returns it with its trap: the task must ``stay_with`` it.
+        """
+        self.awake = True  # nobody need be woken
+        stuck = None
+        try:
+            bring(work)
+            stuck = self.turn(carrier)
+            self._runtime.clock.stamp()
+            if self._turn_ends:
+                self._end_turn()
+        finally:
+            self.awake = False
+            self._serve()
+        return stuck
+
+    async def stay_with(self, carrier: Carrier, cell: Cell, trap: Any) -> None:
+        """Stay with a cell that waits on trio, in a task that is no carrier, until it is done with that."""
+        await self._pin(carrier, cell, trap)
+        self._runtime.clock.stamp()
+        self._serve()
+
     def _end_turn(self) -> None:
         steps, self._turn_ends = self._turn_ends, []
         for step in steps:

@@ -31,6 +31,7 @@ from typing import Any, Protocol
 import trio
 
 _ANY_LOOPBACK_PORT = "127.0.0.1:0"
+_LOOPBACK_BUFFER = 256 << 10  # bytes, as the kernel counts them, on their way to a reader on the same machine
 _UNSENT = 128 << 10  # bytes that the kernel holds and has not sent
 _GONE = -1  # no file descriptor: the number may be another file's by now
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, for no time at all
@@ -169,6 +170,7 @@ class TcpConnection(Connection):
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream  # it sets TCP_NODELAY
+        self._much = False  # whether as much came last as there was room for
         _keep_short(stream.socket)
         self._fileno = stream.socket.fileno()
         self._local = _shown(stream.socket.getsockname())
@@ -203,8 +205,29 @@ class TcpConnection(Connection):
             return 0
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """At least one byte and at most ``max_bytes``; ``b""`` when the peer will send no more."""
-        return await self._stream.receive_some(max_bytes)
+        """At least one byte and at most ``max_bytes``; ``b""`` when the peer will send no more.
+
+        While much comes trio's own way is best, which looks first and waits if there is nothing. Where little comes now and
+        then, to look in vain costs more than to wait first.
+        """
+        if self._much or not max_bytes or max_bytes < 1 or self._fileno == _GONE:
+            data = await self._stream.receive_some(max_bytes)
+        else:
+            data = await self._wait_and_read(max_bytes)
+        self._much = max_bytes is None or len(data) * 2 >= max_bytes
+        return data
+
+    async def _wait_and_read(self, max_bytes: int) -> bytes:
+        while True:
+            await trio.lowlevel.wait_readable(self._fileno)
+            if self._fileno == _GONE:
+                raise trio.ClosedResourceError("this side has closed the connection")
+            try:
+                return os.read(self._fileno, max_bytes)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise trio.BrokenResourceError(f"the connection broke: {error}") from error
 
     async def send_eof(self) -> None:
         """Say that nothing more will be sent, and go on receiving."""
@@ -276,6 +299,7 @@ async def _resolve(doing: str, address: str) -> list[tuple[int, Any]]:
 async def _connect(family: int, target: Any, address: str) -> TcpConnection:
     socket = trio.socket.socket(family, trio.socket.SOCK_STREAM)
     try:
+        _receive_little(socket, target)
         await socket.connect(target)
         connection = TcpConnection(trio.SocketStream(socket))
         if connection.local == connection.peer:
@@ -295,6 +319,12 @@ def _keep_short(socket: trio.socket.SocketType) -> None:
         socket.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NOTSENT_LOWAT, _UNSENT)
 
 
+def _receive_little(socket: trio.socket.SocketType, target: Any) -> None:
+    """Within one machine nothing is gained by megabytes on their way, which the kernel would let a slow reader have."""
+    if _is_loopback(target):
+        socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, _LOOPBACK_BUFFER)
+
+
 async def _bound(family: int, target: Any, backlog: int) -> trio.socket.SocketType:
     socket = trio.socket.socket(family, trio.socket.SOCK_STREAM)
     try:
@@ -302,6 +332,7 @@ async def _bound(family: int, target: Any, backlog: int) -> trio.socket.SocketTy
         socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_REUSEADDR, 1)
         if family == trio.socket.AF_INET6:
             socket.setsockopt(trio.socket.IPPROTO_IPV6, trio.socket.IPV6_V6ONLY, 1)
+        _receive_little(socket, target)
         await socket.bind(target)
         socket.listen(backlog)
     except BaseException:

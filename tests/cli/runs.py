@@ -71,6 +71,10 @@ class Up:
         """The processes of its nodes, those that have ended included."""
         return [int(pid) for pid in re.findall(r"is up at \S+, pid (\d+)", self.said)]
 
+    def pid(self, node: str) -> int:
+        """The process that a node is in."""
+        return int(re.findall(rf"node {node} is up at \S+, pid (\d+)", self.said)[-1])
+
     def end(self, number: int = signal.SIGINT) -> tuple[int, str]:
         """Send it a signal, and wait for its end; its exit code, and what it said on stderr."""
         self.program.send_signal(number)

@@ -12,7 +12,7 @@ from tests.cluster.launched import state_of
 
 def test_a_node_is_killed(shop: Up) -> None:
     """And comes back."""
-    pid = shop.pids[1]
+    pid = shop.pid("b")
     done = actorkit(shop.directory, "kill", "b")
     assert (done.returncode, done.stderr) == (ExitCode.GOOD, "")
     assert done.stdout == f"sent SIGKILL to node b (pid {pid})\n"
@@ -23,9 +23,9 @@ def test_a_node_is_killed(shop: Up) -> None:
 def test_a_node_is_halted_and_let_go_on(shop: Up) -> None:
     """With STOP and CONT."""
     actorkit(shop.directory, "kill", "a", "--signal", "stop")
-    assert state_of(shop.pids[0]) == "T"
+    assert state_of(shop.pid("a")) == "T"
     actorkit(shop.directory, "kill", "a", "--signal", "CONT")
-    assert state_of(shop.pids[0]) != "T"
+    assert state_of(shop.pid("a")) != "T"
 
 
 def test_an_actor_is_killed(shop: Up) -> None:

@@ -19,17 +19,15 @@ def test_each_node_is_a_line(shop: Up) -> None:
     assert (seen.returncode, seen.stderr) == (ExitCode.GOOD, "")
     head, *lines = seen.stdout.splitlines()
     assert head.split()[:5] == ["node", "pid", "address", "state", "uptime"]
-    assert [line.split()[:2] for line in lines] == [
-        [name, str(pid)] for name, pid in zip("ab", sorted(shop.pids), strict=True)
-    ]
+    assert [line.split()[:2] for line in lines] == [[name, str(shop.pid(name))] for name in "ab"]
     assert all(" up " in line and "127.0.0.1:" in line for line in lines)
 
 
 def test_a_node_that_does_not_answer_is_told(shop: Up) -> None:
     """After a moment: one that is stopped still takes connections, and says nothing."""
-    os.kill(shop.pids[1], signal.SIGSTOP)
+    os.kill(shop.pid("b"), signal.SIGSTOP)
     seen = actorkit(shop.directory, "nodes", "--run", "shop")
-    os.kill(shop.pids[1], signal.SIGCONT)
+    os.kill(shop.pid("b"), signal.SIGCONT)
     assert seen.returncode == ExitCode.BAD
     assert seen.stdout.count("does not answer") == 1
     assert seen.stdout.count(" up ") == 1

@@ -51,7 +51,7 @@ def test_a_killed_node_comes_back(tmp_path: Path) -> None:
     """It is told, and the app runs there again."""
     with up(tmp_path, "shop.py:main", "--nodes", "x,y") as run:
         run.wait_for(r"y \| open for business")
-        pid = run.pids[1]
+        pid = run.pid("y")
         os.kill(pid, signal.SIGKILL)
         run.wait_for(r"y \| open for business", times=2)
         assert re.search(rf"node y \(pid {pid}\) was killed by SIGKILL; restarted as", run.said)

@@ -199,9 +199,7 @@ async def test_who_is_started_anew(policy: str, number: int, *, restarted: bool)
 
 async def test_too_many_deaths_end_it_all() -> None:
     """One restart more than are allowed, and the block ends with an error that says who died and how often."""
-    said = (
-        r"node a \(pid \d+\) was killed by SIGKILL, and there were 1 restarts within 60 s already"
-    )
+    said = r"node a \(pid \d+\) was killed by SIGKILL, and there were 1 restart within 60 s already"
     flags = Flags(max_restarts=1, within=60.0)
 
     async def kill_twice() -> None:
@@ -420,6 +418,32 @@ async def test_a_child_that_says_nothing_is_not_waited_for_for_ever(tmp_path: Pa
     with pytest.raises(LaunchFailed, match=r"not ready within 0.2 s: a, b"):
         async with launched("a", "b", app=app, start_timeout=0.2, grace=0.0):
             raise AssertionError("it is not up")
+
+
+async def test_a_successor_that_says_nothing_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    """It counts as a failed restart: another one is tried, until there were too many."""
+    marker = tmp_path / "launched_before"
+    app = file_of(
+        tmp_path,
+        f"import signal\nfrom pathlib import Path\nmarker = Path({str(marker)!r})\n"
+        "if marker.exists():\n    signal.pause()\nmarker.touch()\n",
+    )
+    lines = Lines()
+    settings = {
+        "app": app,
+        "logs": lines,
+        "flags": Flags(max_restarts=1, within=60.0),
+        "start_timeout": 5.0,
+    }
+
+    async def kill_once() -> None:
+        async with launched("a", **settings) as (launch, _):
+            launch.nodes["a"].kill()
+            await trio.sleep_forever()
+
+    with pytest.raises(LaunchFailed, match="killed by SIGKILL, and there were 1 restart"):
+        await kill_once()
+    assert "was not ready within 5 s" in lines.text
 
 
 async def test_a_command_that_cannot_be_run_is_told() -> None:

@@ -117,6 +117,20 @@ async def test_a_node_that_is_asked_to_end_does() -> None:
             assert cluster.node.nodes() == ("a", "b")
 
 
+async def test_an_error_in_the_block_comes_out_as_it_is() -> None:
+    """Not wrapped, and with nothing left behind."""
+    pids: list[int] = []
+
+    async def fail() -> None:
+        async with LocalCluster(1, logs=False) as cluster:
+            pids.append(cluster["a"].pid or 0)
+            raise ZeroDivisionError
+
+    with trio.fail_after(TIMEOUT), pytest.raises(ZeroDivisionError):
+        await fail()
+    assert gone(pids, within=0.0)
+
+
 async def test_logs_of_actors_arrive_as_records() -> None:
     """A crash on a node is told here, with node, path and traceback."""
     lines = Lines()

@@ -170,6 +170,29 @@ async def test_a_crash_comes_back_with_its_traceback() -> None:
         assert caught.value.reason == ak.NoActor()
 
 
+async def test_a_crash_report_over_there_names_who_asked() -> None:
+    """By path if it is known there, by number if not; a program by its node."""
+    async with nodes("a", "b") as (a, b):
+        one = await player(a)
+        reports: list[ak.CrashReport] = []
+        b.events.subscribe(reports.append, ak.CrashReport)
+
+        async def provoke(far: ak.Ref[Any]) -> None:
+            with pytest.raises(ak.ActorDied):
+                await far.ask(play(crash))
+
+        for asked_by_actor in (False, True):
+            far = await seen(a, await player(b))
+            await (one.do(lambda _, f=far: provoke(f)) if asked_by_actor else provoke(far))
+        other = await player(b)
+        far = await seen(a, other)
+        far.tell(Note(one.ref))
+        await far.ask(Ping())
+        await one.do(lambda _: provoke(far))
+        known = [f"a#{one.ref.address.serial}", f"a:{one.ref.path}"]
+        assert [report.client for report in reports] == ["a", *known]
+
+
 @pytest.mark.parametrize("reason", [ak.Normal(), ak.Shutdown("late"), ak.Failed("no")])
 async def test_an_end_comes_back_with_its_reason(reason: ak.ExitReason) -> None:
     """An actor that stops instead of answering says why."""

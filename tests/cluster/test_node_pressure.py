@@ -25,7 +25,7 @@ from tests.cluster.two_nodes import (
 )
 from tests.harness import Strings, end, lost
 
-CHUNK = bytes(10_000)
+CHUNK = bytes(30_000)
 SMALL_BOX = 50_000
 BYE = ak.Failed("bye")
 
@@ -43,13 +43,23 @@ class Road:
     async def fill(self) -> int:
         """Tell until no more is taken; how many were."""
         told = 0
+        link = self.a.fabric.peer("b").link
+        assert link is not None
         while not lost(self.a):
-            for _ in range(10):
-                self.far.tell(Note(CHUNK))
-            told += 10
+            self.far.tell(Note(CHUNK))
+            told += 1
             await trio.lowlevel.checkpoint()
-            await quiet()
+            if link.outbox.size:
+                await quiet()
         return told - len(lost(self.a, ak.DeadReason.OUTBOX_FULL))
+
+
+async def near_of(r: Road, actor: Strings) -> ak.Ref[Any]:
+    """What b has for an actor of a."""
+    r.wire.go_on()
+    ref = await seen(r.b, actor)
+    r.wire.hold()
+    return ref
 
 
 @asynccontextmanager
@@ -166,8 +176,8 @@ async def test_exits_and_downs_arrive_though_the_outbox_is_full() -> None:
     async with road() as r:
         dying, local = await player(r.a), await player(r.a, trap=True)
         linked, watching = await player(r.b, trap=True), await player(r.b)
-        there = await seen(r.b, dying)  # a does not hear b's questions any less
         r.wire.go_on()
+        there = await seen(r.b, dying)
         await linked.do(lambda ctx: ctx.link(there))
         monitor = await watching.do(lambda ctx: ctx.watch(there))
         await local.do(lambda ctx: ctx.link(dying.ref))
@@ -189,7 +199,7 @@ async def test_replies_are_sent_though_the_outbox_is_full() -> None:
     """Whoever has asked gets its answer, however much waits beside it."""
     async with road() as r:
         one = await player(r.a)
-        near = await seen(r.b, one)
+        near = await near_of(r, one)
         await r.fill()
         answers: list[Any] = []
 
@@ -210,7 +220,7 @@ async def test_a_peer_that_never_reads_is_cut_off() -> None:
         one = await player(r.a)
         listener = await player(r.a)
         await listener.do(lambda ctx: ctx.monitor_nodes())
-        near = await seen(r.b, one)
+        near = await near_of(r, one)
         await r.fill()
 
         async def ask() -> None:
@@ -240,3 +250,32 @@ async def test_a_slow_reader_of_a_stream_holds_up_nobody_else() -> None:
             link = r.b.fabric.peer("a").link
             assert link is not None
             assert not link.outbox.full
+
+
+async def test_what_an_overflow_brings_about_is_told_to_other_nodes_at_once() -> None:
+    """An actor dies because its peer does not read: a third node hears of that without further ado."""
+    async with road(outbox_hard_bytes=400_000) as r, checked_node("c") as c:
+        r.wire.go_on()
+        tied, watching = await player(r.a), await player(c)
+        await c.connect(r.a.address)
+        await watching.do(await watch_from(c, tied))
+        await tied.do(lambda ctx: ctx.link(r.far))
+        await quiet()
+        r.wire.hold()
+        await r.fill()
+        near = await player(r.a)
+
+        def flood(ctx: ak.Context[Any]) -> None:
+            for _ in range(20):  # signals are never dropped
+                ctx.exit(r.far, ak.Failed("x" * 40_000))
+
+        await near.do(flood)
+        await until(lambda: watching.downs)
+        assert [d.reason for d in watching.downs] == [ak.NoConnection()]
+        r.wire.cut()
+
+
+async def watch_from(node: ak.Node, actor: Strings) -> Any:
+    """A part: watch an actor of another node."""
+    far = await seen(node, actor)
+    return lambda ctx: ctx.watch(far)

@@ -261,7 +261,7 @@ class Wire:
         self._ends: list[Connection] = []
 
     def hold(self) -> None:
-        """Let nothing pass any more; what the system's own buffers take is taken."""
+        """Let nothing pass towards the node any more, only from it; what the system's own buffers take is taken."""
         self._open = trio.Event()
 
     def go_on(self) -> None:
@@ -282,13 +282,14 @@ class Wire:
                 near = await self._listener.accept()
                 far = await TcpTransport().dial(self._target)
                 self._ends += [near, far]
-                nursery.start_soon(self._carry, near, far)
-                nursery.start_soon(self._carry, far, near)
+                nursery.start_soon(self._carry, near, far, True)
+                nursery.start_soon(self._carry, far, near, False)
 
-    async def _carry(self, source: Connection, sink: Connection) -> None:
+    async def _carry(self, source: Connection, sink: Connection, held: bool) -> None:
         try:
             while data := await source.receive_some(1 << 16):
-                await self._open.wait()
+                if held:
+                    await self._open.wait()
                 await sink.send_all(data)
             await sink.send_eof()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -299,9 +300,14 @@ class Wire:
 @asynccontextmanager
 async def wire_to(node: ak.Node) -> AsyncGenerator[Wire]:
     """A road to a node: whoever dials its address gets there."""
-    async with await TcpTransport().listen("127.0.0.1:0") as listener, trio.open_nursery() as nursery:
+    async with (
+        await TcpTransport().listen("127.0.0.1:0") as listener,
+        trio.open_nursery() as nursery,
+    ):
         wire = Wire(listener, node.address)
         nursery.start_soon(wire.serve)
-        yield wire
-        wire.cut()
-        nursery.cancel_scope.cancel()
+        try:
+            yield wire
+        finally:
+            wire.cut()
+            nursery.cancel_scope.cancel()

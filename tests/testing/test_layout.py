@@ -57,8 +57,8 @@ def test_a_name_is_as_short_as_it_may_be() -> None:
     nodes = short_names(["a:/top/worker", "b:/top/worker", "b:/other/worker", "b:client", "a:b/c"])
     assert list(nodes.values()) == [
         "a:worker",
-        "b:top/worker",
-        "b:other/worker",
+        "b:/top/worker",
+        "b:/other/worker",
         "b:client",
         "a:b/c",
     ]

@@ -34,7 +34,6 @@ NODES = ("a", "b", "c")
 
 def struck(fault: Fault, arg: int, body: Any = None) -> tuple[list[str], list[str], Outcome]:
     """What a fault did when it struck in the midst of a run, with that argument, and what was told later."""
-
     begun: list[int] = []
 
     async def whole(sim: Sim) -> None:

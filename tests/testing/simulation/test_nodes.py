@@ -350,6 +350,96 @@ def test_what_only_a_paused_node_could_do_is_no_deadlock() -> None:
         run(waits, nodes=(), boot=None)
 
 
+# Ends that go wrong -------------------------------------------------------------------------------------------------
+
+
+def test_a_run_ends_though_a_node_is_paused_or_refuses_to_die() -> None:
+    """A failure ends the run whatever state its nodes are in, and is what is told of it."""
+
+    async def stubborn(_: ak.Node) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(30)
+
+    async def fails(sim: Sim) -> None:
+        async def client() -> None:
+            with pytest.raises(NodeGone):
+                await sim.on("a", stubborn)
+
+        async def failing() -> None:
+            await sim.nodes["b"].spawn(ak.props(Citizen))
+            sim.pause_node("b")
+            sim.nodes["b"].named(CITIZEN).tell(Tell("never mind"))
+            sim.kill_node("a")
+            await trio.sleep(1)
+            raise ZeroDivisionError
+
+        await sim.together(client, failing)
+
+    for strategy in ("delay", "random"):
+        with pytest.raises(ZeroDivisionError):
+            simulate(nodes=TWO, boot=settle_citizen, strategy=strategy, examples=5, seed=1)(fails)()
+
+
+def test_what_is_left_of_the_dead_may_take_its_time() -> None:
+    """Code that shields itself unwinds later, and finds that its node is dead; the run waits for it."""
+
+    async def kill(sim: Sim) -> None:
+        diary: list[str] = []
+
+        async def stubborn(node: ak.Node) -> None:
+            try:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(3)
+                    there = node.remote("b").named(CITIZEN)
+                    there.tell(Tell("from the grave"))
+                    node.named(CITIZEN).tell(Tell("from the grave"))
+                    with pytest.raises(OSError, match="is dead"):
+                        await node.runtime.seams.transport.dial("b:4370")
+            finally:
+                diary.append("unwound")
+
+        async def client() -> None:
+            with pytest.raises(NodeGone):
+                await sim.on("a", stubborn)
+
+        async def killer() -> None:
+            await trio.sleep(1)
+            sim.kill_node("a")
+
+        await sim.together(client, killer)
+        assert diary == ["unwound"]
+        await sim.restart_node("a")
+        await sim.advance(5)
+        for node in sim.nodes.values():
+            assert await node.named(CITIZEN).ask(Words()) == []
+
+    run(kill)
+
+
+def test_code_that_will_not_die_is_told() -> None:
+    """A loop that swallows its cancellation ends the run instead of holding it up for ever."""
+
+    async def undying(_: ak.Node) -> None:
+        for _ in range(100_000):
+            try:
+                await trio.lowlevel.checkpoint()
+            except trio.Cancelled:
+                pass
+
+    async def kill(sim: Sim) -> None:
+        async def client() -> None:
+            with pytest.raises(NodeGone):
+                await sim.on("a", undying)
+
+        async def killer() -> None:
+            sim.kill_node("a")
+
+        await sim.together(client, killer)
+
+    with pytest.raises(Exception, match="code of a was killed and goes on"):
+        run(kill)
+
+
 # The same everywhere -----------------------------------------------------------------------------------------------
 
 PRINT_DIGESTS = """
