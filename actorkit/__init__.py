@@ -115,8 +115,10 @@ from actorkit.supervision.template import DynamicRef, Template, supervise_dynami
 if TYPE_CHECKING:
     from actorkit.cluster.events import ConnectionFailed, ConnectionLost, NodeEvent
     from actorkit.cluster.keys import Grant, KeyFileError, Keyring, Secret
+    from actorkit.cluster.launch import LocalCluster
     from actorkit.cluster.node import Node, RemoteNode, open_node
     from actorkit.cluster.options import ClusterOptions
+    from actorkit.cluster.process import LaunchFailed, NodeExit, NodeProcess
     from actorkit.cluster.services import NodeInfo, PeerRefused
     from actorkit.cluster.tls import Tls, TlsFileError
     from actorkit.kernel.portal import Portal, open_portal
@@ -178,6 +180,8 @@ __all__ = [
     "KeyFileError",
     "Keyring",
     "Killed",
+    "LaunchFailed",
+    "LocalCluster",
     "LostReason",
     "Mailbox",
     "MailboxFull",
@@ -188,8 +192,10 @@ __all__ = [
     "NodeDown",
     "NodeError",
     "NodeEvent",
+    "NodeExit",
     "NodeInfo",
     "NodeLost",
+    "NodeProcess",
     "NodeUp",
     "Normal",
     "NotGranted",
@@ -253,6 +259,10 @@ __all__ = [
 
 # Nodes bring a network along, portals asyncio, and most programs use neither.
 _LAZY = {
+    "LaunchFailed": "actorkit.cluster.process",
+    "LocalCluster": "actorkit.cluster.launch",
+    "NodeExit": "actorkit.cluster.process",
+    "NodeProcess": "actorkit.cluster.process",
     "ConnectionFailed": "actorkit.cluster.events",
     "ConnectionLost": "actorkit.cluster.events",
     "NodeEvent": "actorkit.cluster.events",

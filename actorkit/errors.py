@@ -22,6 +22,7 @@
     +-- NodeError                what was asked of a node cannot be done
     |   +-- NotGranted (Refused) the peer has not granted this node that
     |   +-- CodeMissing          the class is not known there, and may not be shipped
+    |   +-- LaunchFailed         a node's process did not come up
     |   +-- ConnectFailed        a node could not be reached, or would not talk to this one
     +-- ProtocolError (ValueError)  bytes from outside that are not what was agreed on
     +-- CallbackFailed           a function handed to another actor raised there

@@ -14,23 +14,28 @@ from rich.console import Console
 from actorkit.cli.codes import ExitCode
 from actorkit.demo.corpus import REPORT_FILES, CorpusError, open_corpus
 from actorkit.demo.edition import check_directory
+from actorkit.demo.ground import NoGround
 from actorkit.demo.job import Job, do_job
 from actorkit.demo.show import LivePicture, PlainLines, Show
 from actorkit.observe.text import printable
 
 DEFAULT_KILLS = 25
 MAX_KILLS = 10_000
+DEFAULT_NODES = 3
+MAX_NODES = 9
+DEFAULT_NODE_KILLS = 2
 DEFAULT_REPORT = Path("actorkit-report")
 
 _DESCRIPTION = """\
 A crew of actors - a lister, readers, analysts, a foreman, an editor - studies a body of text and writes a report on it,
-while its members are killed at random. At the end the report is compared with what the same study gives undisturbed.
+while its members are killed at random. The readers live on nodes of their own, each an OS process, and whole nodes are
+killed too. At the end the report is compared with what the same study gives undisturbed.
 """
 _EPILOG = """\
 Kills fall when shares of the work are done, drawn from the seed. Every one is carried out: if there is too little work for
 so many, the rest fall while the report is being made, and it is made again until none is left. The exit code is 0 if the
-report is the same as undisturbed, every kill was somebody's death, every message is accounted for and no actor is left
-behind; 1 if not; 2 if an argument is wrong; 130 after Ctrl-C.
+report is the same as undisturbed, every kill was somebody's death, every message is accounted for, and no actor, process
+or taken port is left behind; 1 if not; 2 if an argument is wrong; 130 after Ctrl-C.
 """
 
 
@@ -54,7 +59,20 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         type=_kills,
         default=DEFAULT_KILLS,
         metavar="N",
-        help=f"how many kills there are (default: {DEFAULT_KILLS})",
+        help=f"how many actors are killed (default: {DEFAULT_KILLS})",
+    )
+    parser.add_argument(
+        "--node-kills",
+        type=_node_kills,
+        metavar="N",
+        help=f"how many nodes are killed besides, with SIGKILL (default: {DEFAULT_NODE_KILLS} if there are several)",
+    )
+    parser.add_argument(
+        "--nodes",
+        type=_nodes,
+        default=DEFAULT_NODES,
+        metavar="N",
+        help=f"how many nodes there are; 1 is this process alone (default: {DEFAULT_NODES})",
     )
     parser.add_argument(
         "--seed",
@@ -78,13 +96,27 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def _kills(text: str) -> int:
+    return _number("kills", text, 0, MAX_KILLS)
+
+
+def _node_kills(text: str) -> int:
+    return _number("node-kills", text, 0, MAX_KILLS)
+
+
+def _nodes(text: str) -> int:
+    return _number("nodes", text, 1, MAX_NODES)
+
+
+def _number(what: str, text: str, least: int, most: int) -> int:
     try:
-        kills = int(text)
+        number = int(text)
     except ValueError:
-        kills = -1
-    if not 0 <= kills <= MAX_KILLS:
-        raise argparse.ArgumentTypeError(f"kills is a number from 0 to {MAX_KILLS:,}, got {text!r}")
-    return kills
+        number = least - 1
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(
+            f"{what} is a number from {least} to {most:,}, got {text!r}"
+        )
+    return number
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -97,9 +129,22 @@ def run(arguments: argparse.Namespace) -> int:
         return _misused(str(error))
     except OSError as error:
         return _misused(f"cannot write a report to {report}: {error.strerror or error}")
+    node_kills = _wanted_node_kills(arguments)
+    if node_kills and arguments.nodes == 1:
+        return _misused("--node-kills takes nodes to kill; allow --nodes 2 or more")
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(10_000)
-    job = Job(corpus, arguments.kills, seed, report)
-    return trio.run(_until_done_or_told, job, _show(plain=arguments.plain))
+    job = Job(corpus, arguments.kills, seed, report, nodes=arguments.nodes, node_kills=node_kills)
+    try:
+        return trio.run(_until_done_or_told, job, _show(plain=arguments.plain))
+    except* NoGround as errors:
+        _misused(f"{errors.exceptions[0]}; --nodes 1 does without")
+    return ExitCode.BAD
+
+
+def _wanted_node_kills(arguments: argparse.Namespace) -> int:
+    if arguments.node_kills is not None:
+        return int(arguments.node_kills)
+    return DEFAULT_NODE_KILLS if arguments.nodes > 1 else 0
 
 
 def _misused(text: str) -> int:

@@ -32,7 +32,7 @@ from actorkit.cluster.membership import (
     Wait,
 )
 from actorkit.cluster.membership import State as Reach
-from actorkit.cluster.opening import Doors, Outcome, dial
+from actorkit.cluster.opening import CROSSED, Doors, Outcome, dial
 from actorkit.cluster.options import ClusterOptions
 from actorkit.cluster.peer import Peer
 from actorkit.cluster.refs import RefDesk
@@ -374,6 +374,8 @@ class Fabric:
         if link.peer.link is link:
             link.peer.disconnected()
             unsent = link.outbox.size
+            if link.session.peer.hidden and not unsent:  # somebody had a look
+                return
             self.runtime.events.emit(ConnectionLost(link.peer.name, str(reason), unsent))
 
     def _announce(self, notice: NodeUp | NodeLost) -> None:
@@ -416,7 +418,8 @@ class Fabric:
         del self._dials[address]
         connection, session = outcome.connection, outcome.session
         if connection is None or session is None:
-            self.runtime.events.emit(ConnectionFailed(expect or "", address, outcome.told))
+            if outcome.why not in CROSSED:
+                self.runtime.events.emit(ConnectionFailed(expect or "", address, outcome.told))
             why, answered = outcome.why, outcome.answered
             self.carry_out(self._membership.failed(address, why, self.now(), answered))
             return

@@ -305,6 +305,7 @@ class Groups:
 class GroupsActor(Actor[GroupsMessage]):
     """Keeps one node's process groups in step with those of the others."""
 
+    trap_exits = True  # an exit signal takes no grant, and nobody may end this actor with one
     mailbox = Mailbox(
         capacity=2**31
     )  # a change that is turned away at the door would be missed for good

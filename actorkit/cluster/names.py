@@ -451,6 +451,7 @@ class Names:
 class NamesActor(Actor[NamesMessage]):
     """Keeps one node's table of names in step with those of the others."""
 
+    trap_exits = True  # as the groups actor: an exit signal takes no grant
     mailbox = Mailbox(capacity=2**31)  # what is turned away at the door would be missed for good
 
     def __init__(self, names: Names) -> None:

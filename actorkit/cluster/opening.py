@@ -41,6 +41,9 @@ class Outcome:
     told: str = ""
 
 
+CROSSED = (Status.SIMULTANEOUS, Status.ALREADY)  # no failures: another connection is there, or about to be
+
+
 class _Failed(Exception):
     """A handshake came to nothing."""
 
@@ -101,7 +104,10 @@ async def _client(
 async def _finish(connection: Connection, shake: ClientHandshake | ServerHandshake) -> Session:
     """Carry a handshake to its end."""
     while True:
-        data = await connection.receive_some(HELD)
+        try:
+            data = await connection.receive_some(HELD)
+        except trio.BrokenResourceError:  # who refuses does not wait for last words
+            data = b""
         if not data:
             raise shake.closed()
         step = shake.receive(data)
@@ -155,6 +161,7 @@ class Doors:
         number = fabric.next_number()
         source = connection.peer.rpartition(":")[0]
         session: Session | None = None
+        crossed = False
         told = "it did not prove who it is in time, or others came"
         try:
             with trio.move_on_after(fabric.options.handshake_timeout) as scope:
@@ -162,6 +169,7 @@ class Doors:
                 connection, session = await self._server(connection, number)
         except (_Failed, ProtocolError) as error:
             told = error_text(error)
+            crossed = isinstance(error, _Failed) and error.why in CROSSED
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             told = "it broke the connection off"
         except BaseException:
@@ -172,7 +180,8 @@ class Doors:
         if session is None:
             connection.abort()
             fabric.withdrawn(number)
-            fabric.runtime.events.emit(ConnectionFailed("", connection.peer, told))
+            if not crossed:
+                fabric.runtime.events.emit(ConnectionFailed("", connection.peer, told))
         else:
             await fabric.serve_accepted(connection, session, number)
 

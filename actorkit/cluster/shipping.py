@@ -12,7 +12,7 @@ from typing import Any
 import cloudpickle
 
 from actorkit.errors import CodeMissing
-from actorkit.kernel.actor import Actor, Props
+from actorkit.kernel.actor import Actor, Props, shipped_classes
 from actorkit.kernel.message import adopt, error_text
 
 
@@ -49,7 +49,8 @@ def unpack_code(blob: bytes) -> Props[Any]:
         CodeMissing: what was shipped cannot be used here.
     """
     try:
-        cls, args, kwargs = cloudpickle.loads(blob)
+        with shipped_classes():
+            cls, args, kwargs = cloudpickle.loads(blob)
     except Exception as error:
         raise CodeMissing(
             f"shipped code cannot be used: {type(error).__name__}: {error_text(error)}"

@@ -20,6 +20,7 @@ from actorkit.demo.reading import PROSE, PYTHON, Skipped
 MAX_FILES = 2_000
 REPORT_FILES = ("report.md", "report.html")
 _WHAT_IS_READ = f"only {', '.join(sorted(PYTHON | PROSE))} files are read"
+_NAMELESS = "its name is no Unicode text"
 _NEVER_ENTERED = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
 # Left out of the standard library: what it ships to test itself, which would double the work, and two packages of
 # tables that programs have written, which would fill every list of duplicates.
@@ -61,7 +62,7 @@ class Search:
     Attributes:
         pending: directories still to look into, the next one last.
         found: the files found so far, in the order in which they are studied.
-        closed: directories that could not be looked into.
+        closed: directories that could not be looked into, and files whose names cannot be told.
         more: whether there were more files than are studied.
     """
 
@@ -116,6 +117,8 @@ def _corpus_at(path: Path) -> Corpus:
         raise CorpusError(f"cannot study {path}: it is neither a directory nor a regular file")
     if path.suffix.lower() not in PYTHON | PROSE:
         raise CorpusError(f"cannot study {path}: {_WHAT_IS_READ}")
+    if not _is_unicode(path.name):
+        raise CorpusError(f"cannot study {path}: {_NAMELESS}; rename the file")
     return Corpus(title=str(path), root=path.parent, only=path.name)
 
 
@@ -145,10 +148,17 @@ def look(corpus: Corpus, search: Search) -> Search:
     except OSError as error:
         closed = Skipped(here or ".", error.strerror or type(error).__name__)
         return attrs.evolve(search, pending=tuple(pending), closed=(*search.closed, closed))
-    found = (*search.found, *files)
+    found = (*search.found, *filter(_is_unicode, files))
+    nameless = (Skipped(name, _NAMELESS) for name in files if not _is_unicode(name))
+    search = attrs.evolve(search, closed=(*search.closed, *nameless))
     if len(found) > corpus.max_files:
         return attrs.evolve(search, pending=(), found=found[: corpus.max_files], more=True)
     return attrs.evolve(search, pending=(*pending, *reversed(below)), found=found)
+
+
+def _is_unicode(name: str) -> bool:
+    """Whether a name can be told to others: bytes that are no UTF-8 stand in it as lone surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def find_files(corpus: Corpus) -> Search:

@@ -6,6 +6,7 @@ they do may be done again. Whoever asks another one asks again if that one dies;
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,6 +42,7 @@ from actorkit.demo.messages import (
 from actorkit.demo.reading import Reading, Skipped, fetch, parse
 from actorkit.demo.study import Discipline, Section, bring_together
 from actorkit.observe.text import printable
+from actorkit.supervision.requests import WhichChildren
 
 M = TypeVar("M")
 R = TypeVar("R")
@@ -87,10 +89,13 @@ class Lister(ak.Actor[ListerMessage]):
 
 
 class Reader(ak.Actor[ReaderMessage]):
-    """Reads one file at a time. It remembers nothing."""
+    """Reads one file at a time, on whichever node it lives. It remembers nothing.
 
-    def __init__(self, corpus: Corpus) -> None:
-        self.corpus = corpus
+    The directory comes as bytes, as whatever it is called can travel so.
+    """
+
+    def __init__(self, root: bytes) -> None:
+        self.root = Path(os.fsdecode(root))
         self.doing = ""
 
     def describe(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -101,7 +106,7 @@ class Reader(ak.Actor[ReaderMessage]):
     async def read(self, msg: Read) -> Reading | Skipped:
         """Fetch a file and parse it; others have their turn in between, and it may die there."""
         self.doing = printable(msg.name)
-        data = fetch(self.corpus.root, msg.name)
+        data = fetch(self.root, msg.name)
         await self.ctx.sleep(0)
         return data if isinstance(data, Skipped) else parse(msg.name, data)
 
@@ -175,8 +180,9 @@ class Foreman(ak.Actor[ForemanMessage]):
         """Set every reader to work. The tasks are shared: whoever is done first takes the next."""
         tasks = deque(await self.crew.ledger.ask(Outstanding(), timeout=None))
         self.doing = f"had {len(tasks):,} files to hand out"
-        for reader in self.crew.readers:
-            self.ctx.start_soon(self._keep_busy, reader, tasks)
+        children = await insist(self.ctx, self.crew.ledger, self.crew.reading, WhichChildren())
+        for child in children:
+            self.ctx.start_soon(self._keep_busy, child.ref, tasks)
 
     async def _keep_busy(self, reader: ak.Ref[ReaderMessage], tasks: deque[Task]) -> None:
         while tasks:
@@ -237,13 +243,14 @@ async def insist(
     ref: ak.Ref[M],
     request: ak.AskOf[M, R],
 ) -> R:
-    """Ask until there is an answer, however often whoever is asked dies.
+    """Ask until there is an answer, however often whoever is asked dies, by himself or with his whole node.
 
-    That is safe because every request of the crew may be carried out twice.
+    That is safe because every request of the crew may be carried out twice. Of a node that is lost nobody knows what it
+    had done, and it need not be known.
     """
     while True:
         try:
             return await ref.ask(request, timeout=None)
-        except ak.ActorDied:
+        except (ak.ActorDied, ak.NodeDown):
             ledger.tell(AskedAgain(ref.path))
             await ctx.sleep(BREATH)

@@ -9,11 +9,14 @@ import attrs
 import trio
 
 import actorkit as ak
+from actorkit.cluster.process import LaunchFailed
 from actorkit.demo.corpus import Corpus, changed_since, stamps
 from actorkit.demo.crew import BREATH
 from actorkit.demo.edition import Edition, compose, published
+from actorkit.demo.ground import Ground, open_ground, worker_names
 from actorkit.demo.messages import EDITOR, LEDGER, Edit, WhenDone
-from actorkit.demo.sabotage import PACE, plan_strikes
+from actorkit.demo.roster import call_the_roll
+from actorkit.demo.sabotage import PACE, Strike, Target, merged, plan_strikes
 from actorkit.demo.saboteur import Saboteur
 from actorkit.demo.show import Show
 from actorkit.demo.study import Study, study_in_steps
@@ -32,10 +35,12 @@ class Job:
 
     Attributes:
         corpus: what is studied.
-        kills: how many strikes there are to be.
+        kills: how many strikes at actors there are to be.
         seed: what they are drawn from.
         report: the directory the report goes to.
         pace: seconds between two strikes, at least.
+        nodes: how many nodes there are: this process, and one more process for each other one.
+        node_kills: how many strikes at those others there are to be.
     """
 
     corpus: Corpus
@@ -43,6 +48,19 @@ class Job:
     seed: int
     report: Path
     pace: float = PACE
+    nodes: int = 1
+    node_kills: int = 0
+
+    @property
+    def ordered(self) -> int:
+        """How many strikes there are to be in all."""
+        return self.kills + self.node_kills
+
+    def plan(self) -> tuple[Strike, ...]:
+        """Draw the strikes; those at actors do not depend on how many nodes there are."""
+        actors = plan_strikes(self.kills, targets(), Random(self.seed))
+        workers = tuple(Target(name, node=True) for name in worker_names(self.nodes))
+        return merged(actors, plan_strikes(self.node_kills, workers, Random(~self.seed)))
 
 
 async def do_job(job: Job, show: Show) -> Verdict:
@@ -56,7 +74,7 @@ async def do_job(job: Job, show: Show) -> Verdict:
     reference = await study_undisturbed(job.corpus, show)
     elapsed = trio.current_time() - began
     changed = changed_since(before, stamps(job.corpus))
-    return Verdict(job.kills, disturbed, reference, elapsed, on_disk, changed)
+    return Verdict(job.ordered, disturbed, reference, elapsed, on_disk, changed)
 
 
 async def study_undisturbed(corpus: Corpus, show: Show) -> Edition:
@@ -67,38 +85,56 @@ async def study_undisturbed(corpus: Corpus, show: Show) -> Edition:
 
 
 async def study_disturbed(job: Job, show: Show) -> Disturbed:
-    """Let the crew study, and strike it."""
-    async with ak.open_system("demo", logs=False, audit=True) as system:
-        run = _Run(job, show, system)
-        await run.go()
-    return run.outcome()
+    """Let the crew study, and strike it.
+
+    Raises:
+        NoGround: there should be more nodes than this one, and they cannot be started.
+    """
+    run: _Run | None = None
+    try:
+        async with open_ground(worker_names(job.nodes)) as ground:
+            run = _Run(job, show, ground)
+            await run.go()
+    except LaunchFailed as failure:
+        if run is None:
+            raise
+        run.gave_up = f"the nodes gave up: {failure}"
+    return await run.outcome()
 
 
 class _Run:
-    """One disturbed study: the crew, the saboteur, those who look on, and the client who wants the report."""
+    """One disturbed study: the crew, the saboteur, those who look on, and the client who wants the report.
 
-    def __init__(self, job: Job, show: Show, system: ak.System) -> None:
+    Attributes:
+        gave_up: why it was broken off; empty if it was not.
+    """
+
+    def __init__(self, job: Job, show: Show, ground: Ground) -> None:
+        self.gave_up = ""
         self._job = job
         self._show = show
-        self._system = system
-        self._watch = Watch(system, job.kills)
-        strikes = plan_strikes(job.kills, targets(), Random(job.seed))
-        self._saboteur = Saboteur(system, strikes, pace=job.pace)
+        self._ground = ground
+        self._system = ground.system
+        self._watch = Watch(ground, job.kills, job.node_kills)
+        self._saboteur: Saboteur | None = None
         self._editions: list[Edition] = []
         self._complete = False
-        self._gave_up = ""
-        self._began = system.now()
         self._last = self._watch.look()
 
     async def go(self) -> None:
         """Work until the report is there, or the tree has given up; then stop the crew in good order."""
-        root = await start_tree(self._system, self._job.corpus, self._job.report)
+        job, workers = self._job, tuple(self._ground.workers)
+        root = await start_tree(self._system, job.corpus, job.report, workers)
+        roster = await call_the_roll(self._system, abroad=bool(workers))
+        self._watch.meet(roster)
+        self._saboteur = Saboteur(self._ground, job.plan(), roster, pace=job.pace)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._show.follow, self._watch.look)
+            nursery.start_soon(self._watch.look_abroad)
             nursery.start_soon(self._saboteur.run)
             nursery.start_soon(self._mind_tree, root, nursery.cancel_scope)
             nursery.start_soon(self._mind_silence, nursery.cancel_scope)
-            await self._get_report()
+            await self._get_report(self._saboteur)
             nursery.cancel_scope.cancel()
         self._last = self._watch.look()
         if root.ref.alive:
@@ -107,19 +143,25 @@ class _Run:
     async def _mind_tree(self, root: ak.SupervisorRef, scope: trio.CancelScope) -> None:
         """Break off if the tree ends by itself."""
         reason = await root.ref.wait_stopped()
-        self._gave_up = f"the tree gave up: {reason}"
+        self.gave_up = f"the tree gave up: {reason}"
         scope.cancel()
 
     async def _mind_silence(self, scope: trio.CancelScope) -> None:
-        """Break off if nobody does anything any more."""
-        before, handled = -1, 0
-        while handled > before:
+        """Break off if nobody gets anything done any more, busy as they may be."""
+        before, now = None, self._progress()
+        while now != before:
             await trio.sleep(SILENCE)
-            before, handled = handled, self._watch.look().handled
-        self._gave_up = f"nobody did anything for {SILENCE:g} s"
+            before, now = now, self._progress()
+        self.gave_up = f"nobody got anything done for {SILENCE:g} s"
         scope.cancel()
 
-    async def _get_report(self) -> None:
+    def _progress(self) -> object:
+        """What changes while there is hope; before the files are listed, every message counts."""
+        view = self._watch.look()
+        listing = view.handled if view.standing.total is None else 0
+        return listing, view.standing.done, view.kills, view.node_kills, len(self._editions)
+
+    async def _get_report(self, saboteur: Saboteur) -> None:
         """Ask the editor for the report until an edition was begun after the last strike.
 
         If strikes are left when the work is done, as when there was little of it, they fall while editions are made.
@@ -127,7 +169,7 @@ class _Run:
         await self._system.named(LEDGER).ask(WhenDone(1.0), timeout=None)
         editor = self._system.named(EDITOR)
         while not self._complete:
-            over = self._saboteur.over.is_set()
+            over = saboteur.over.is_set()
             try:
                 self._editions.append(await editor.ask(Edit(), timeout=None))
                 self._complete = over
@@ -135,21 +177,23 @@ class _Run:
                 pass  # it is being restarted
             await trio.sleep(BREATH)
 
-    def outcome(self) -> Disturbed:
-        """What came of it; to be asked when the system is closed."""
-        last = self._last
+    async def outcome(self) -> Disturbed:
+        """What came of it; to be asked when all nodes are closed."""
+        last, saboteur = self._last, self._saboteur
         return Disturbed(
             edition=self._editions[-1] if self._complete else None,
             digests=frozenset(edition.digest for edition in self._editions),
             editions=len(self._editions),
-            gave_up=self._gave_up,
-            struck=tuple(self._saboteur.struck),
-            missed=tuple(self._saboteur.missed),
+            gave_up=self.gave_up,
+            struck=tuple(saboteur.struck) if saboteur is not None else (),
+            missed=tuple(saboteur.missed) if saboteur is not None else (),
             deaths=dict(last.deaths),
             restarts=last.restarts,
             repeated=last.standing.repeated,
             dead_letters=self._system.dead_letters.counts,
             books=self._system.conservation(),
-            left_behind=tuple(branch.path for branch in self._system.tree()),
+            left_behind=await self._ground.left_behind(),
             elapsed=last.elapsed,
+            nodes=self._ground.names,
+            node_exits=len(self._ground.ended),
         )

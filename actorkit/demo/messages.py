@@ -1,6 +1,8 @@
 """What the crew says to each other, and by which names they know each other.
 
 Every actor of the crew is reached by name, so that a message always goes to the incarnation that lives when it is sent.
+But for the readers: they may live on other nodes, and names are a node's own. Their supervisor hands out their lasting
+references, which follow them from incarnation to incarnation, and from node to node.
 """
 
 from __future__ import annotations
@@ -161,7 +163,7 @@ class SearchOn:
 
 @ak.message
 class Read(ak.Request[Reading | Skipped]):
-    """Read one file."""
+    """Read one file. It may travel, and so may the answer: the one who reads may live on another node."""
 
     name: str
 
@@ -199,9 +201,7 @@ READERS = 4
 LEDGER = ak.Key[LedgerMessage]("ledger")
 LISTER = ak.Key[ListerMessage]("lister")
 READING = ak.Key[ak.SupervisorMessage]("reading")
-READER: tuple[ak.Key[ReaderMessage], ...] = tuple(
-    ak.Key[ReaderMessage](f"reader-{number}") for number in range(1, READERS + 1)
-)
+READER: tuple[str, ...] = tuple(f"reader-{number}" for number in range(1, READERS + 1))
 ANALYSIS = ak.Key[ak.SupervisorMessage]("analysis")
 ANALYST: Mapping[str, ak.Key[AnalystMessage]] = {
     name: ak.Key[AnalystMessage](name) for name in NAMES
@@ -215,7 +215,7 @@ class Crew:
     """Those who are asked by others of the crew, by name."""
 
     ledger: ak.Ref[LedgerMessage]
-    readers: tuple[ak.Ref[ReaderMessage], ...]
+    reading: ak.Ref[ak.SupervisorMessage]
     analysts: Mapping[str, ak.Ref[AnalystMessage]]
 
 
@@ -223,6 +223,6 @@ def crew_of(system: ak.System) -> Crew:
     """References to the crew of a system, whether it lives yet or not."""
     return Crew(
         ledger=system.named(LEDGER),
-        readers=tuple(system.named(key) for key in READER),
+        reading=system.named(READING),
         analysts={name: system.named(key) for name, key in ANALYST.items()},
     )

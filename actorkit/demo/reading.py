@@ -8,6 +8,7 @@ import threading
 import tokenize
 import warnings
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import attrs
@@ -29,24 +30,32 @@ class Skipped:
 
 @attrs.frozen
 class Reading:
-    """A file that was read.
+    """A file that was read, and could be parsed.
+
+    A value that can travel from the node where the file was read to the one where it is looked at. What can be worked out
+    of the text stays behind, and is worked out again there, once, when somebody asks for it.
 
     Attributes:
         name: its path below the corpus, with slashes.
         package: the directory it counts under, at most two levels deep.
-        lines: its text.
-        tree: its syntax tree; None if it is prose.
+        text: all of it, with plain newlines. One value, not one for each line: what a frame may hold is bounded.
+        prose: whether it is text for people only.
     """
 
     name: str
     package: str
-    lines: tuple[str, ...] = attrs.field(repr=False)
-    tree: ast.Module | None = attrs.field(default=None, repr=False, eq=False)
+    text: str = attrs.field(repr=False)
+    prose: bool = False
 
-    @property
-    def prose(self) -> bool:
-        """Whether it is text for people only."""
-        return self.tree is None
+    @cached_property
+    def lines(self) -> tuple[str, ...]:
+        """The text, line by line."""
+        return tuple(self.text.split("\n"))
+
+    @cached_property
+    def tree(self) -> ast.Module | None:
+        """The syntax tree; None if it is prose."""
+        return None if self.prose else _tree_of(self.text)
 
 
 def package_of(name: str) -> str:
@@ -72,10 +81,11 @@ def parse(name: str, data: bytes) -> Reading | Skipped:
     python = PurePosixPath(name).suffix.lower() in PYTHON
     try:
         text = _decode_python(data) if python else _decode_prose(data)
-        tree = _tree_of(text) if python else None
+        if python:
+            _tree_of(text)  # only whether there is one matters here; see ``Reading``
     except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError) as error:
         return Skipped(name, _reason(error))
-    return Reading(name, package_of(name), tuple(text.split("\n")), tree)
+    return Reading(name, package_of(name), text, prose=not python)
 
 
 def _decode_python(data: bytes) -> str:

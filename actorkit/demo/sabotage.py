@@ -13,6 +13,9 @@ from random import Random
 import attrs
 
 PACE = 0.05  # seconds between two strikes, at least
+NODE_PACE = (
+    0.5  # seconds between two strikes at nodes, at least: less than it takes to start one anew
+)
 # The share of the work at which the last strikes are due; what lies beyond 1 is due when all files are done.
 _LAST_SHARE = 1.06
 
@@ -23,19 +26,29 @@ class Manner(StrEnum):
     KILL = "killed"
     CRASH = "crashed"
     EXIT = "sent an exit signal"
+    SIGKILL = "whole nodes ended by SIGKILL"
 
 
 @attrs.frozen
 class Target:
-    """Somebody who may be struck. A supervisor traps exits and takes no orders to crash: it can only be killed."""
+    """Somebody who may be struck. A supervisor traps exits and takes no orders to crash: it can only be killed.
+
+    Attributes:
+        name: the actor's, or the node's.
+        supervisor: whether it is one.
+        node: whether it is a whole node, which dies with all who live there.
+    """
 
     name: str
     supervisor: bool = False
+    node: bool = False
 
     @property
     def manners(self) -> tuple[Manner, ...]:
         """The ways this one can die."""
-        return (Manner.KILL,) if self.supervisor else tuple(Manner)
+        if self.node:
+            return (Manner.SIGKILL,)
+        return (Manner.KILL,) if self.supervisor else (Manner.KILL, Manner.CRASH, Manner.EXIT)
 
 
 @attrs.frozen
@@ -66,3 +79,9 @@ def plan_strikes(count: int, targets: Sequence[Target], rng: Random) -> tuple[St
 
 def _draw(number: int, share: float, target: Target, rng: Random) -> Strike:
     return Strike(number, share, target.name, rng.choice(target.manners))
+
+
+def merged(*plans: Sequence[Strike]) -> tuple[Strike, ...]:
+    """Several plans as one, numbered anew."""
+    strikes = sorted((strike for plan in plans for strike in plan), key=lambda strike: strike.share)
+    return tuple(attrs.evolve(strike, number=n) for n, strike in enumerate(strikes, 1))

@@ -12,13 +12,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from actorkit.demo.watch import View, news, plain_line
+from actorkit.demo.watch import View, kills_in_words, news, nodes_in_words, plain_line
 from actorkit.observe.screen import incident_lines, tree_table
 from actorkit.observe.text import printable
 
 FRAMES_PER_SECOND = 8
 LINES_PER_SECOND = 1
-_BESIDES_INCIDENTS = 5  # lines of a picture that are neither tree nor incidents
+_BESIDES_INCIDENTS = 6  # lines of a picture that are neither tree nor incidents
 
 
 class Show(Protocol):
@@ -102,10 +102,9 @@ class LivePicture:
 
 def picture(view: View, height: int) -> RenderableType:
     """One frame: how far the work is, the tree, and as many incidents as there is room for."""
-    struck, ordered = view.kills
     counts = Text.assemble(
         f"{view.elapsed:.1f} s   ",
-        (f"kills {struck} of {ordered}", "red"),
+        ("   ".join(kills_in_words(view)), "red"),
         f"   deaths {sum(view.deaths.values()):,}   ",
         (f"restarts {view.restarts:,}", "green"),
         f"   messages/s {view.rate:,.0f}   dead letters {view.dead_letters:,}",
@@ -118,6 +117,7 @@ def picture(view: View, height: int) -> RenderableType:
     return Group(
         _bar("the crew at work", view.standing.share),
         counts,
+        Text("   ".join(nodes_in_words(view)), "cyan", no_wrap=True, overflow="ellipsis"),
         Text(),
         tree_table(view.rows),
         incident_lines(last, view.began),

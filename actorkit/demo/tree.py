@@ -4,7 +4,7 @@ study                 rest_for_one: whoever comes later leans on those before
 |- ledger             holds the truth; never harmed
 |- lister
 |- reading            one_for_one: readers know nothing of each other
-|  `- reader-1 ... reader-4
+|  `- reader-1 ... reader-4         on the worker nodes, if there are any
 |- analysis           one_for_all: all analysts go by the same state of the ledger
 |  `- structure, complexity, documentation, duplication
 |- foreman
@@ -13,6 +13,7 @@ study                 rest_for_one: whoever comes later leans on those before
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import actorkit as ak
@@ -25,21 +26,27 @@ from actorkit.demo.study import DISCIPLINES
 
 ROOT = "study"
 
-# Strikes come once in PACE seconds at most, and each costs a supervisor one restart at most: that of its child which was
-# struck, or whose start the strike made fail. So strikes alone, however many are ordered, never reach twice the number
-# that fits in the window. An actor that crashes by itself, again and again, reaches it in no time, and then the tree
-# gives up, as it should.
+# How many restarts are too many. Strikes come once in PACE seconds at most, and each costs a supervisor one restart at most:
+# that of its child which was struck, or whose start the strike made fail. So strikes at actors, however many are ordered,
+# cost WITHIN / PACE = 100 restarts in the window. Strikes at nodes cost more, but come once in NODE_PACE seconds: all READERS
+# at once, 40 in the window. While no worker node is up, readers, or their supervisor, fail to start, as often as the node is
+# dialled in vain: the second dial comes 0.05 s after the first at the earliest, the next ones ever later, so 100 are more than
+# ever happen. These are 240, and the limit is beyond. An actor that crashes by itself, again and again, reaches it in no time:
+# at once if nothing but its own start is in the way, and with 100 asks repeated each second (see BREATH) within four. Then the
+# tree gives up, as it should.
 WITHIN = 5.0
-MAX_RESTARTS = 2 * round(WITHIN / PACE)
+MAX_RESTARTS = 3 * round(WITHIN / PACE)
 
 
-async def start_tree(system: ak.System, corpus: Corpus, directory: Path) -> ak.SupervisorRef:
-    """Start the crew that studies a corpus and leaves its report in a directory."""
+async def start_tree(
+    system: ak.System, corpus: Corpus, directory: Path, workers: tuple[str, ...] = ()
+) -> ak.SupervisorRef:
+    """Start the crew that studies a corpus and leaves its report in a directory; ``workers`` are the nodes to read on."""
     crew = names.crew_of(system)
     tree = ak.supervise(
         ak.Child("ledger", ak.props(Ledger), name=names.LEDGER),
         ak.Child("lister", ak.props(Lister, corpus, crew.ledger), name=names.LISTER),
-        ak.Child("reading", _reading(corpus), name=names.READING),
+        ak.Child("reading", _reading(corpus, workers), name=names.READING),
         ak.Child("analysis", _analysis(crew), name=names.ANALYSIS),
         ak.Child("foreman", ak.props(Foreman, crew), name=names.FOREMAN),
         ak.Child("editor", ak.props(Editor, corpus.title, directory, crew), name=names.EDITOR),
@@ -50,9 +57,19 @@ async def start_tree(system: ak.System, corpus: Corpus, directory: Path) -> ak.S
     return await system.start(tree, name=ROOT)
 
 
-def _reading(corpus: Corpus) -> ak.Props[ak.SupervisorMessage]:
-    readers = (ak.Child(key.name, ak.props(Reader, corpus), name=key) for key in names.READER)
+def _reading(corpus: Corpus, workers: tuple[str, ...]) -> ak.Props[ak.SupervisorMessage]:
+    root = os.fsencode(corpus.root.absolute())
+    readers = (
+        ak.Child(name, ak.props(Reader, root), node=preferred(workers, number))
+        for number, name in enumerate(names.READER)
+    )
     return ak.supervise(*readers, strategy="one_for_one", max_restarts=MAX_RESTARTS, within=WITHIN)
+
+
+def preferred(workers: tuple[str, ...], number: int) -> tuple[str, ...] | None:
+    """The nodes a reader may live on, the one it prefers first; they take turns. None if there is but one node."""
+    first = number % len(workers) if workers else 0
+    return (*workers[first:], *workers[:first]) or None
 
 
 def _analysis(crew: names.Crew) -> ak.Props[ak.SupervisorMessage]:
@@ -69,7 +86,7 @@ def targets() -> tuple[Target, ...]:
         Target(names.READING.name, supervisor=True),
         Target(names.ANALYSIS.name, supervisor=True),
         Target(names.LISTER.name),
-        *(Target(key.name) for key in names.READER),
+        *map(Target, names.READER),
         *(Target(key.name) for key in names.ANALYST.values()),
         Target(names.FOREMAN.name),
         Target(names.EDITOR.name),

@@ -30,8 +30,10 @@ class Disturbed:
         repeated: asks that were repeated.
         dead_letters: how many there were, by reason.
         books: what was sent and what became of it, after the system was closed.
-        left_behind: the paths of actors that still lived then.
+        left_behind: actors that still lived then, processes that still ran, ports that were still taken.
         elapsed: seconds.
+        nodes: where the crew worked.
+        node_exits: how often the process of a node ended before its time.
     """
 
     edition: Edition | None
@@ -47,6 +49,8 @@ class Disturbed:
     books: ak.Conservation
     left_behind: tuple[str, ...]
     elapsed: float
+    nodes: tuple[str, ...] = ("demo",)
+    node_exits: int = 0
 
 
 @attrs.frozen
@@ -113,7 +117,9 @@ class Verdict:
         yield _line("deaths", True, _by_kind(run.deaths))
         yield _line("restarts", True, f"{run.restarts:,}")
         yield _line("messages", True, f"{run.books.handled:,} handled, {_rate(run)}")
-        yield _line("asked again", True, f"{run.repeated:,}")
+        if len(run.nodes) > 1:
+            yield _line("nodes", True, self._nodes())
+        yield _line("asked again", True, self._repeated())
         yield _line(
             "dead letters", True, _by_kind({str(k): n for k, n in run.dead_letters.items()})
         )
@@ -142,11 +148,23 @@ class Verdict:
             f"{len(run.struck)} of {self.ordered} asked for" + (f": {how}" if how else "") + missed
         )
 
+    def _nodes(self) -> str:
+        run = self.disturbed
+        ended = counted(run.node_exits, "of their processes was", "of their processes were")
+        return f"{len(run.nodes)}: {', '.join(run.nodes)}; {ended} restarted"
+
+    def _repeated(self) -> str:
+        """A node that is killed takes messages along that nobody here can count: only that they are missed."""
+        run = self.disturbed
+        why = "; what was lost with killed nodes is in nobody's books, but among these"
+        return f"{run.repeated:,}{why if run.node_exits else ''}"
+
     def _books(self) -> str:
         books = self.disturbed.books
         return (
             f"{books.sent:,} sent = {books.handled:,} handled + {books.dead_letters:,} dead letters"
             f" + {books.waiting:,} waiting"
+            + (f" + {books.forwarded:,} forwarded to other nodes" if books.forwarded else "")
         )
 
 

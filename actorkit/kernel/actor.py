@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from types import FunctionType, UnionType
 from typing import (
     TYPE_CHECKING,
@@ -49,6 +50,26 @@ S = TypeVar("S")
 P = ParamSpec("P")
 
 
+_UNFINISHED: list[type[Actor[Any]]] | None = None
+
+
+@contextmanager
+def shipped_classes() -> Generator[None]:
+    """While actor classes are unpickled by value: they are checked when all is there that belongs to them.
+
+    Raises:
+        VocabularyError: a class and its messages do not fit together.
+    """
+    global _UNFINISHED  # noqa: PLW0603 - a class is created by code that knows nothing of its caller
+    before, _UNFINISHED = _UNFINISHED, []
+    try:
+        yield
+    finally:
+        made, _UNFINISHED = _UNFINISHED, before
+    for cls in made:
+        cls.__actorkit_finish__()
+
+
 class Actor(Generic[M_contra]):
     """One thing with a state of its own, that handles messages of the vocabulary ``M`` one at a time.
 
@@ -71,6 +92,13 @@ class Actor(Generic[M_contra]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if _UNFINISHED is not None:  # a class that is being unpickled gets its methods later
+            _UNFINISHED.append(cls)
+        else:
+            cls.__actorkit_finish__()
+
+    @classmethod
+    def __actorkit_finish__(cls) -> None:
         taken = handlers(cls)
         spoken = vocabulary(cls, Actor)
         if spoken is not None:

@@ -66,6 +66,7 @@ class Process:
         self._boot = boot
         self._scope = trio.CancelScope()
         self._clients: trio.Nursery | None = None
+        self._performing: dict[_Client, None] = {}
         self._told_to_end = trio.Event()
         self._news = trio.lowlevel.ParkingLot()
 
@@ -122,6 +123,8 @@ class Process:
         self._scope.cancel()
         for engine in home.engines:
             engine.cancel_scope.cancel()
+        for client in self._performing:
+            client.lose()
         self._turn(Stage.DOWN)
 
     def pause(self) -> None:
@@ -158,7 +161,11 @@ class Process:
         context = copy_context()
         context.run(TASK_NAME.set, name)
         context.run(lambda: clients.start_soon(client.run, name=name))
-        ended = await client.outcome()
+        self._performing[client] = None
+        try:
+            ended = await client.outcome()
+        finally:
+            del self._performing[client]
         if ended is None:
             raise NodeGone(f"node {self.name!r} ended while {name} ran in it")
         result: R = ended.unwrap()
@@ -179,11 +186,19 @@ class _Client:
         try:
             with self._scope:
                 try:
-                    self._outcome = outcome.Value(await self._function(self._process.node))
+                    found: outcome.Outcome[Any] = outcome.Value(
+                        await self._function(self._process.node)
+                    )
                 except Exception as error:  # noqa: BLE001 - raised where the function was called
-                    self._outcome = outcome.Error(error)
+                    found = outcome.Error(error)
+                if not self._ended.is_set():
+                    self._outcome = found
         finally:
             self._ended.set()
+
+    def lose(self) -> None:
+        """Its process is dead: nobody hears how it ends."""
+        self._ended.set()
 
     async def outcome(self) -> outcome.Outcome[Any] | None:
         try:
