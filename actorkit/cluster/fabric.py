@@ -35,6 +35,7 @@ from actorkit.cluster.membership import State as Reach
 from actorkit.cluster.opening import CROSSED, Doors, Outcome, dial
 from actorkit.cluster.options import ClusterOptions
 from actorkit.cluster.peer import Peer
+from actorkit.cluster.remote import EarlyWait
 from actorkit.cluster.refs import RefDesk
 from actorkit.codec import Codec
 from actorkit.errors import ConnectFailed, NotGranted, ProtocolError, Unencodable
@@ -44,7 +45,6 @@ from actorkit.kernel.items import Signal
 from actorkit.kernel.message import error_text
 from actorkit.kernel.notices import LostReason, NodeLost, NodeUp
 from actorkit.kernel.runtime import Runtime
-from actorkit.kernel.wait import Wait as KernelWait
 from actorkit.kernel.wait import direct_cell
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ ADDRESS = 190  # characters of an address, as in a handshake
 SWEEP = 1024  # peers known before those that mean nothing are looked for
 
 
-class ConnectWait(KernelWait):
+class ConnectWait(EarlyWait):
     """Someone waits for a connection that was asked for."""
 
     __slots__ = ()

@@ -19,7 +19,7 @@ from actorkit.cluster.keys import Grant
 from actorkit.cluster.liveness import Liveness, Pulse
 from actorkit.cluster.outbound import Outbound
 from actorkit.cluster.outbox import Outbox
-from actorkit.cluster.remote import Incoming, RemoteCell
+from actorkit.cluster.remote import EarlyWait, Incoming, RemoteCell
 from actorkit.cluster.streams import IncomingStream, OutgoingStream
 from actorkit.cluster.wire import Assembler, FrameReader, FrameWriter, parse
 from actorkit.codec import unpack_plain
@@ -47,7 +47,7 @@ LAST_WORDS = 1.0  # seconds for what still waits to leave when a connection is c
 SWEEP = 1024  # calls under way before those given up are looked for
 
 
-class ServiceCall(Wait):
+class ServiceCall(EarlyWait):
     """A request to another node itself."""
 
     __slots__ = ("node", "seconds", "what")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -41,7 +41,7 @@ from actorkit.kernel.actor import Props
 from actorkit.kernel.address import child_path, valid_node_name
 from actorkit.kernel.call import check_unfenced
 from actorkit.kernel.cell import Cell, State
-from actorkit.kernel.exits import NO_ACTOR, NO_CONNECTION, Monitor
+from actorkit.kernel.exits import NO_ACTOR, NO_CONNECTION, Monitor, Shutdown
 from actorkit.kernel.inspection import Branch, Statistics, Status
 from actorkit.kernel.ref import Ref
 from actorkit.kernel.registry import Group, Key, name_of
@@ -225,10 +225,15 @@ class Node(System):
             fabric.listening_at(self._listener.address)
             fabric.start_soon(fabric.doors.keep, self._listener, name="actorkit listener")
         fabric.start_soon(fabric.keep_alarms, name="actorkit membership")
-        await self._groups.start()
-        await self._names.start()
+        for start in (self._groups.start, self._names.start):
+            fabric.start_soon(self._keep, start, await start(), name="actorkit service")
         for address in join:
             fabric.join(address)
+
+    async def _keep(self, start: Callable[[], Awaitable[Ref[Any]]], ref: Ref[Any]) -> None:
+        """Start one of the node's own actors again whenever it dies, until the node ends."""
+        while not isinstance(await ref.wait_stopped(), Shutdown) and not self._runtime.closed:
+            ref = await start()
 
     async def shutdown(self) -> None:
         """Stop all actors in good order, then part from the other nodes. ``open_node`` does it at the end."""

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 from actorkit.cluster import frames
 from actorkit.cluster.link import EndCall
-from actorkit.cluster.remote import RemoteCell, sender_of
+from actorkit.cluster.remote import RemoteCell, fail_early, sender_of
 from actorkit.errors import NodeDown, Unencodable
 from actorkit.kernel.address import Address
 from actorkit.kernel.call import Call, died
@@ -195,7 +195,7 @@ class Peer:
             try:
                 link.request(cell, call, sender)
             except Unencodable as error:
-                call.fail(error)
+                fail_early(call, error)
 
         self.do(cell, go, lambda why: _fail_request(cell, call, why))
 
@@ -454,7 +454,7 @@ def _lose_waiting(cell: RemoteCell, wait: RoomWait, why: DeadReason) -> None:
 
 def _fail_request(cell: RemoteCell, call: Call | StreamCall, why: ExitReason) -> None:
     error = died(cell.path, NO_ACTOR) if why == NO_ACTOR else NodeDown(cell.peer.name)
-    if call.fail(error):
+    if fail_early(call, error):
         cell.lose(
             call.message, DeadReason.NO_ACTOR if why == NO_ACTOR else DeadReason.NO_CONNECTION
         )

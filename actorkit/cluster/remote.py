@@ -166,7 +166,7 @@ class RemoteCell(Cell):
         except Unencodable as error:
             if not isinstance(message, (Call, StreamCall)):
                 raise
-            message.fail(error)
+            fail_early(message, error)
 
     def put(self, item: Any) -> None:
         """Send a notice to a remote watcher."""
@@ -209,7 +209,7 @@ class RemoteCell(Cell):
         self._ending = False
         waiters, self.waiters = self.waiters, None
         for wait in waiters or ():
-            wait.resolve(reason)
+            resolve_early(wait, reason)
 
     def refused_end(self, error: BaseException) -> None:
         """It may not be ended from here: tell those who wait for that."""
@@ -282,6 +282,42 @@ class Incoming:
             wait.done = True
             if isinstance(wait.cell, RemoteCell):
                 release(wait.cell, wait)
+
+
+class EarlyWait(Wait):
+    """A wait that may be over before its actor has begun to wait: then there is nobody to resume."""
+
+    __slots__ = ()
+
+    def _resume(self) -> None:
+        if not _not_begun(self):
+            super()._resume()
+
+
+def _not_begun(wait: Wait) -> bool:
+    """Whether an actor that is about to wait directly has not come to that yet.
+
+    It stands in no queue then, and must not be put in one: whatever it waits for next would be over too soon.
+    """
+    return isinstance(wait.cell, Cell) and wait.cell.waiting is not wait
+
+
+def fail_early(wait: Call | StreamCall, error: AskError) -> bool:
+    """Fail a request that may not be waited for yet; tells whether it was still under way."""
+    if isinstance(wait, Call) and not wait.done and _not_begun(wait):
+        wait.done = True
+        wait.error = error
+        return True
+    return bool(wait.fail(error))
+
+
+def resolve_early(wait: Wait, value: Any) -> None:
+    """Resolve a wait that may not have begun."""
+    if not wait.done and _not_begun(wait):
+        wait.done = True
+        wait.value = value
+    else:
+        wait.resolve(value)
 
 
 def await_from(asker: RemoteCell | None, wait: Wait) -> None:

@@ -39,6 +39,7 @@ from actorkit.cluster.wire import Assembler, FrameReader, FrameWriter, parse
 from actorkit.codec import pack_plain
 from actorkit.seams.transport import Connection, Listener, TcpTransport
 from actorkit.testing.checks import check_conserved, check_nothing_left
+from tests.cluster.two_nodes import quiet
 
 ROOT = Path(__file__).parents[2]
 SECRET = b"s" * 32
@@ -187,7 +188,7 @@ async def besieged(**options: Any) -> AsyncGenerator[Siege]:
     with trio.fail_after(PATIENCE):
         async with (
             open_quiet("town", audit=True, **options) as node,
-            open_quiet("honest", **{k: v for k, v in options.items() if k != "tls"}) as honest,
+            open_quiet("honest", **options) as honest,
         ):
             await node.spawn(ak.props(Townsman), name=HALL)
             await honest.connect(node.address)
@@ -198,6 +199,7 @@ async def besieged(**options: Any) -> AsyncGenerator[Siege]:
             lost: list[ConnectionLost] = []
             honest.events.subscribe(lost.append, ConnectionLost)
             siege = Siege(node, honest, hall, events)
+            await quiet()
             yield siege
             await siege.holds()
             assert [event for event in lost if event.node == "town"] == []

@@ -119,7 +119,8 @@ async def test_a_restarted_child_holds_the_name_no_more() -> None:
         kid = crew.child(child)
         await a.register(KING, kid)
         far = b.whereis_global(KING)
-        assert far is not None and far.path == f"a:{kid.path}"
+        assert far is not None
+        assert far.path == f"a:{kid.path}"
         kid.kill()
         await until(lambda: holders(cluster) == {None})
         await until(lambda: kid.alive)
@@ -180,17 +181,21 @@ async def test_a_newcomer_knows_all_names() -> None:
 
 async def test_a_node_that_is_lost_meanwhile_holds_nobody_up() -> None:
     """While it is silent the name cannot be taken; once it is lost nobody waits for it."""
-    async with checked_node("a", mesh=False) as a, checked_node("b", mesh=False) as b:
-        async with wire_to(b) as wire, trio.open_nursery() as nursery:
-            await a.connect(wire.address)
-            await quiet()
-            arthur = await player(a)
-            wire.hold()
-            nursery.start_soon(a.register, KING, arthur.ref)
-            await quiet()
-            assert holders((a,)) == {None}
-            wire.cut()
-            await until(lambda: holders((a,)) == {arthur.ref.address})
+    async with (
+        checked_node("a", mesh=False) as a,
+        checked_node("b", mesh=False) as b,
+        wire_to(b) as wire,
+        trio.open_nursery() as nursery,
+    ):
+        await a.connect(wire.address)
+        await quiet()
+        arthur = await player(a)
+        wire.hold()
+        nursery.start_soon(a.register, KING, arthur.ref)
+        await quiet()
+        assert holders((a,)) == {None}
+        wire.cut()
+        await until(lambda: holders((a,)) == {arthur.ref.address})
 
 
 async def test_a_holder_on_a_node_that_is_not_up_is_refused_and_nobody_is_dialled() -> None:
@@ -294,7 +299,8 @@ async def test_a_resolver_that_raises_leaves_the_name_to_nobody() -> None:
         arthur, bruce, conflicts = await joined(cluster, broken)
         assert holders(cluster) == {None}
         assert [c.error for c in conflicts] == ["RuntimeError: no idea"]
-        assert arthur.ref.alive and bruce.ref.alive
+        assert arthur.ref.alive
+        assert bruce.ref.alive
 
 
 async def test_a_holder_elsewhere_is_registered_with_a_resolver_known_there() -> None:

@@ -491,3 +491,43 @@ async def test_background_work_starts_a_new_chain() -> None:
         await one.do(ask_for(there, play(lambda ctx: ctx.start_soon(work))))
         await until(lambda: answers)
         assert answers == [one.ref.path]
+
+
+async def test_an_ask_that_fails_at_once_leaves_the_next_wait_alone() -> None:
+    """Nobody is resumed for an end that was known before the wait began: unknown node, wrong message, dead incarnation."""
+    async with nodes("a", "b") as (a, b):
+        one, far = await player(a), await seen(a, await player(b))
+        nobody = a.remote("unknown").named(ak.Key[Any]("x"))
+        began, go_on = trio.Event(), trio.Event()
+
+        async def ask_in_vain(_: ak.Context[Any]) -> str:
+            for ref, message in ((nobody, Ping()), (far, Echo(print))):
+                with pytest.raises((ak.NodeDown, ak.Unencodable)):
+                    await ref.ask(message)
+            with pytest.raises(ak.NodeDown):
+                await a.remote("unknown").whereis(ak.Key[Any]("x"))
+            with pytest.raises(ak.ConnectFailed):
+                await a.connect("unknown")
+            with pytest.raises(ak.ActorDied):
+                await nobody.stop()
+            assert await nobody.wait_stopped() == ak.NoConnection()
+            assert await a.connect("b") == "b"
+            return str(await far.ask(play(hold)))
+
+        async def hold(_: ak.Context[Any]) -> str:
+            began.set()
+            await go_on.wait()
+            return "held"
+
+        async with trio.open_nursery() as nursery:
+            answers: list[str] = []
+
+            async def ask() -> None:
+                answers.append(await one.do(ask_in_vain))
+
+            nursery.start_soon(ask)
+            await began.wait()
+            await quiet()
+            assert answers == []
+            go_on.set()
+        assert answers == ["held"]

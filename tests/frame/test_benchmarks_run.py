@@ -39,6 +39,20 @@ WANTED = {
     "sim_schedules",
     "sim_bank",
     "spec_steps",
+    "remote_tell",
+    "remote_ask",
+    "remote_ask_pipelined",
+    "remote_spawn",
+    "remote_bulk",
+    "remote_bulk_delay",
+    "remote_ask_p50",
+    "remote_ask_p99",
+    "remote_bulk_ask_p50",
+    "remote_bulk_ask_p99",
+    "remote_ref_bytes",
+    "remote_stopped_memory",
+    "codec_encode",
+    "codec_decode",
 }
 
 

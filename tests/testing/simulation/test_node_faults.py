@@ -162,7 +162,7 @@ def test_a_bug_that_takes_two_faults_is_found_made_small_and_replayed() -> None:
             return
 
     test = simulate(
-        nodes=NODES,
+        nodes=["a", "b"],
         boot=settle_citizen,
         ticktime=4.0,
         strategy="portfolio",

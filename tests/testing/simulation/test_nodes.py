@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from functools import cache
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -407,9 +408,10 @@ def test_what_is_left_of_the_dead_may_take_its_time() -> None:
             sim.kill_node("a")
 
         await sim.together(client, killer)
-        assert diary == ["unwound"]
         await sim.restart_node("a")
+        assert diary == []
         await sim.advance(5)
+        assert diary == ["unwound"]
         for node in sim.nodes.values():
             assert await node.named(CITIZEN).ask(Words()) == []
 
@@ -499,9 +501,10 @@ def storms(seed: int, count: int) -> list[Outcome]:
     return found
 
 
+@cache
 def digests() -> list[str]:
-    """What 30 runs under drawn schedules and faults did."""
-    return [f"{o.digest} {o.failure!r} {o.plan.token()}" for o in storms(7, 30)]
+    """What 20 runs under drawn schedules and faults did."""
+    return [f"{o.digest} {o.failure!r} {o.plan.token()}" for o in storms(7, 20)]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -515,7 +518,7 @@ def test_a_plan_is_the_whole_run_of_all_nodes(seed: int) -> None:
 
 @pytest.mark.parametrize("hash_seed", ["0", "1", "77"])
 def test_one_seed_gives_one_trace_whatever_the_hash_seed(hash_seed: str) -> None:
-    """30 faulty runs of three nodes are the same, step by step, under any PYTHONHASHSEED."""
+    """20 faulty runs of three nodes are the same, step by step, under any PYTHONHASHSEED."""
     done = subprocess.run(
         [sys.executable, "-c", PRINT_DIGESTS],
         check=False,
