@@ -8,6 +8,7 @@ How this package is laid out, from the ground up:
     codec/         messages as plain values, and back
     supervision/   who restarts whom; the decisions are in plan.py
     cluster/       how a letter crosses; the decisions are in membership.py, handshake.py and wire.py
+    launch/        nodes as processes on this machine
     observe/       turns the kernel's events into views for people
     testing/       tests of actors: a kit, a simulator, protocols described once
     demo/, cli/    the command line and the main job it shows
@@ -115,10 +116,10 @@ from actorkit.supervision.template import DynamicRef, Template, supervise_dynami
 if TYPE_CHECKING:
     from actorkit.cluster.events import ConnectionFailed, ConnectionLost, NodeEvent
     from actorkit.cluster.keys import Grant, KeyFileError, Keyring, Secret
-    from actorkit.cluster.launch import LocalCluster
+    from actorkit.launch.cluster import LocalCluster
     from actorkit.cluster.node import Node, RemoteNode, open_node
     from actorkit.cluster.options import ClusterOptions
-    from actorkit.cluster.process import LaunchFailed, NodeExit, NodeProcess
+    from actorkit.launch.process import LaunchFailed, NodeExit, NodeProcess
     from actorkit.cluster.services import NodeInfo, PeerRefused
     from actorkit.cluster.tls import Tls, TlsFileError
     from actorkit.kernel.portal import Portal, open_portal
@@ -259,10 +260,10 @@ __all__ = [
 
 # Nodes bring a network along, portals asyncio, and most programs use neither.
 _LAZY = {
-    "LaunchFailed": "actorkit.cluster.process",
-    "LocalCluster": "actorkit.cluster.launch",
-    "NodeExit": "actorkit.cluster.process",
-    "NodeProcess": "actorkit.cluster.process",
+    "LaunchFailed": "actorkit.launch.process",
+    "LocalCluster": "actorkit.launch.cluster",
+    "NodeExit": "actorkit.launch.process",
+    "NodeProcess": "actorkit.launch.process",
     "ConnectionFailed": "actorkit.cluster.events",
     "ConnectionLost": "actorkit.cluster.events",
     "NodeEvent": "actorkit.cluster.events",

@@ -22,7 +22,7 @@ import actorkit as ak
 from actorkit.cli.codes import ExitCode
 from actorkit.cli.nodes import add_run_to, complain, guarded, open_operator, reach, within_run
 from actorkit.cluster.node import Node, RemoteNode
-from actorkit.cluster.rundir import Run, find_run
+from actorkit.launch.rundir import Run, find_run
 
 _AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _EXAMPLE = 'print(await remote("a").names())'

@@ -17,7 +17,7 @@ from actorkit.cli.nodes import PATIENCE, add_run_to, guarded, open_operator, rea
 from actorkit.cluster.frames import MAX_FRAME, MAX_MESSAGE
 from actorkit.cluster.keys import Grant, KeyFileError, default_key_file, read_key_file
 from actorkit.cluster.options import MIB, ClusterOptions
-from actorkit.cluster.rundir import NodeRecord, Run, find_run, live_runs
+from actorkit.launch.rundir import NodeRecord, Run, find_run, live_runs
 from actorkit.codec.plain import LIMITS
 from actorkit.errors import AskError, NodeError
 from actorkit.observe.text import printable

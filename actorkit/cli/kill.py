@@ -13,7 +13,7 @@ from actorkit.cli.codes import ExitCode
 from actorkit.cli.nodes import PATIENCE, add_run_to, complain, open_operator, reach, within_run
 from actorkit.cli.tree import node_named
 from actorkit.cluster.node import Node
-from actorkit.cluster.rundir import NodeRecord, Run, RunError
+from actorkit.launch.rundir import NodeRecord, Run, RunError
 
 SIGNALS = ("KILL", "TERM", "STOP", "CONT")
 

@@ -15,7 +15,7 @@ import trio
 from actorkit.cli.codes import ExitCode
 from actorkit.cluster.keys import KeyFileError, Secret
 from actorkit.cluster.node import Node, open_node
-from actorkit.cluster.rundir import NodeRecord, Run, RunError, find_run
+from actorkit.launch.rundir import NodeRecord, Run, RunError, find_run
 from actorkit.cluster.services import NodeInfo
 from actorkit.errors import AskError, NodeError
 from actorkit.observe.text import printable

@@ -11,7 +11,7 @@ import actorkit as ak
 from actorkit.cli.codes import ExitCode
 from actorkit.cli.nodes import PATIENCE, add_run_to, complain, open_operator, reach, within_run
 from actorkit.cluster.node import Node
-from actorkit.cluster.rundir import NodeRecord, Run, RunError
+from actorkit.launch.rundir import NodeRecord, Run, RunError
 from actorkit.observe.text import printable
 
 

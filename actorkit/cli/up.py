@@ -15,12 +15,12 @@ from pathlib import Path
 import trio
 
 from actorkit.cli.codes import ExitCode
-from actorkit.cluster.keeper import Launch
+from actorkit.launch.keeper import Launch
 from actorkit.cluster.keys import KeyFileError, read_key_file
-from actorkit.cluster.launch import prepare_launch
-from actorkit.cluster.process import LaunchFailed
-from actorkit.cluster.rundir import Claim, NodeRecord, Run, RunError, claim
-from actorkit.cluster.settings import LEVELS, Settings, node_names
+from actorkit.launch.cluster import prepare_launch
+from actorkit.launch.process import LaunchFailed
+from actorkit.launch.rundir import Claim, NodeRecord, Run, RunError, claim
+from actorkit.launch.settings import LEVELS, Settings, node_names
 from actorkit.errors import SpecError
 from actorkit.observe.text import printable
 from actorkit.seams.entropy import SystemEntropy

@@ -35,8 +35,8 @@ from actorkit.cluster.membership import State as Reach
 from actorkit.cluster.opening import CROSSED, Doors, Outcome, dial
 from actorkit.cluster.options import ClusterOptions
 from actorkit.cluster.peer import Peer
-from actorkit.cluster.remote import EarlyWait
 from actorkit.cluster.refs import RefDesk
+from actorkit.cluster.remote import EarlyWait
 from actorkit.codec import Codec
 from actorkit.errors import ConnectFailed, NotGranted, ProtocolError, Unencodable
 from actorkit.kernel.address import valid_node_name
@@ -137,7 +137,9 @@ class Fabric:
         """Forget peers that were only ever named: whoever makes names up shall not fill the memory."""
         for name in [name for name, peer in self.peers.items() if peer.forgettable]:
             del self.peers[name]
-        self._sweep_at = len(self.peers) + SWEEP  # not twice as many: garbage is collected in its own time
+        self._sweep_at = (
+            len(self.peers) + SWEEP
+        )  # not twice as many: garbage is collected in its own time
 
     def want(self, peer: Peer) -> None:
         """Something waits to be sent to a peer."""

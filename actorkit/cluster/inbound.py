@@ -175,6 +175,7 @@ class Inbound:
     def _reply(self, number: int, value: Any) -> None:
         call = self._link.waiting_call(number)
         if type(call) is not Call:
+            self._check_no_stream(call, number)
             if call is not None:
                 answer = self._any(value)
                 self._link.take_call(number)
@@ -200,12 +201,17 @@ class Inbound:
 
     def _fail(self, number: int, error: Any) -> None:
         failure = self._codec.decode_error(error)
+        self._check_no_stream(self._link.waiting_call(number), number)
         call = self._link.take_call(number)
         if call is None:
             return
         if isinstance(failure, ActorDied) and isinstance(call, Call):
             failure = died(call.target_path, failure.reason)  # as it is known here
         call.fail(failure)
+
+    def _check_no_stream(self, call: Any, number: int) -> None:
+        if isinstance(call, OutgoingStream):
+            raise ProtocolError(f"an answer to call {number}, which is a stream's")
 
     def _abandon(self, number: int) -> None:
         call = self._link.calls_in.pop(number, None)

@@ -576,6 +576,9 @@ class NameTable(Generic[L, T]):
         todo = self._tell(node, Seen(what.version))
         if isinstance(what, Registered):
             name, entry = what.entry.name, what.entry
+            old = peer.roll.get(name)
+            if old is not None:  # it has moved within that node
+                peer.releases.pop(old.id.number, None)
             peer.roll[name] = entry
             todo += self._changed(name)
             return todo + self._take_back(name, (node, entry.id.number))

@@ -269,18 +269,23 @@ async def _spawn(fabric: Fabric, link: Link, request: Spawn) -> Any:
     except CodeMissing as error:
         return NotSpawned(where, Failed(str(error)), missing=str(error))
     try:
-        cell = await _start(fabric, link, request, props)
-    except AlreadyStarted as error:
-        return NotSpawned(error.name, Failed(str(error)), holder=error.ref)
-    except StartTimeout as error:
-        return NotSpawned(error.actor, Failed(str(error)), seconds=error.timeout)
-    except StartIgnored as error:
-        return NotSpawned(error.actor, Failed(error.why), ignored=True)
-    except StartFailed as error:
-        return NotSpawned(error.actor, error.reason)
+        return Started(await _start(fabric, link, request, props), request)
     except StartError as error:
-        return NotSpawned(where, Failed(str(error)))
-    return Started(cell, request)
+        return _not_spawned(where, error)
+
+
+def _not_spawned(where: str, error: StartError) -> NotSpawned:
+    match error:
+        case AlreadyStarted():
+            return NotSpawned(error.name, Failed(str(error)), holder=error.ref)
+        case StartTimeout():
+            return NotSpawned(error.actor, Failed(str(error)), seconds=error.timeout)
+        case StartIgnored():
+            return NotSpawned(error.actor, Failed(error.why), ignored=True)
+        case StartFailed():
+            return NotSpawned(error.actor, error.reason)
+        case _:
+            return NotSpawned(where, Failed(str(error)))
 
 
 async def _start(fabric: Fabric, link: Link, request: Spawn, props: Props[Any]) -> Cell:

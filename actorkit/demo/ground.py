@@ -13,9 +13,9 @@ import trio
 
 import actorkit as ak
 from actorkit.cluster.keys import GRANTS
-from actorkit.cluster.launch import prepare_launch
-from actorkit.cluster.process import NodeExit, NodeProcess
-from actorkit.cluster.settings import Settings
+from actorkit.launch.cluster import prepare_launch
+from actorkit.launch.process import NodeExit, NodeProcess
+from actorkit.launch.settings import Settings
 from actorkit.demo.sabotage import NODE_PACE
 from actorkit.seams import TcpTransport
 from actorkit.supervision.spec import Flags

@@ -9,7 +9,7 @@ import attrs
 import trio
 
 import actorkit as ak
-from actorkit.cluster.process import LaunchFailed
+from actorkit.launch.process import LaunchFailed
 from actorkit.demo.corpus import Corpus, changed_since, stamps
 from actorkit.demo.crew import BREATH
 from actorkit.demo.edition import Edition, compose, published
@@ -196,4 +196,5 @@ class _Run:
             elapsed=last.elapsed,
             nodes=self._ground.names,
             node_exits=len(self._ground.ended),
+            broken=tuple(self._watch.broken),
         )

@@ -10,7 +10,7 @@ import attrs
 import trio
 
 import actorkit as ak
-from actorkit.cluster.process import NodeExit, NodeProcess
+from actorkit.launch.process import NodeExit, NodeProcess
 from actorkit.demo.ground import Ground
 from actorkit.demo.messages import LEDGER, GoOn, Mishap, WhenDone, mishap_text
 from actorkit.demo.roster import Roster

@@ -55,6 +55,6 @@ class Scout:
     async def _look(self, there: ak.RemoteNode) -> None:
         for top in await there.tree():
             status = await there.status(top.path)
-            doing = str(status.details.get("doing", ""))
+            doing = str(status.details.get("doing", "")).strip("'\"")  # it comes as its repr
             glimpse = Glimpse(top.handled, top.waiting, doing)
             self.seen[there.name, top.path.rpartition("/")[2]] = glimpse

@@ -34,6 +34,7 @@ class Disturbed:
         elapsed: seconds.
         nodes: where the crew worked.
         node_exits: how often the process of a node ended before its time.
+        broken: connections that ended because one side broke the protocol.
     """
 
     edition: Edition | None
@@ -51,6 +52,7 @@ class Disturbed:
     elapsed: float
     nodes: tuple[str, ...] = ("demo",)
     node_exits: int = 0
+    broken: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -101,6 +103,7 @@ class Verdict:
             and self.balanced
             and not self.disturbed.left_behind
             and not self.disturbed.gave_up
+            and not self.disturbed.broken
             and not self.changed
         )
 
@@ -118,7 +121,7 @@ class Verdict:
         yield _line("restarts", True, f"{run.restarts:,}")
         yield _line("messages", True, f"{run.books.handled:,} handled, {_rate(run)}")
         if len(run.nodes) > 1:
-            yield _line("nodes", True, self._nodes())
+            yield _line("nodes", not run.broken, self._nodes())
         yield _line("asked again", True, self._repeated())
         yield _line(
             "dead letters", True, _by_kind({str(k): n for k, n in run.dead_letters.items()})
@@ -151,7 +154,8 @@ class Verdict:
     def _nodes(self) -> str:
         run = self.disturbed
         ended = counted(run.node_exits, "of their processes was", "of their processes were")
-        return f"{len(run.nodes)}: {', '.join(run.nodes)}; {ended} restarted"
+        broken = f"; the protocol was broken: {_some(run.broken)}" if run.broken else ""
+        return f"{len(run.nodes)}: {', '.join(run.nodes)}; {ended} restarted{broken}"
 
     def _repeated(self) -> str:
         """A node that is killed takes messages along that nobody here can count: only that they are missed."""

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 import actorkit as ak
-from actorkit.cluster.process import NodeExit
+from actorkit.launch.process import NodeExit
 from actorkit.demo.ground import Ground
 from actorkit.demo.messages import Standing
 from actorkit.demo.roster import Roster
@@ -19,6 +19,9 @@ from actorkit.demo.scout import Glimpse, Scout
 from actorkit.demo.wording import counted
 from actorkit.observe.census import Census, Incident, Meter
 from actorkit.observe.rows import Row, tree_rows
+
+# How a connection ends if its node is killed, which is told by the end of its process, or if the crew is done.
+_EXPECTED = frozenset({ak.LostReason.CLOSED, ak.LostReason.DISCONNECT})
 
 
 @attrs.frozen
@@ -63,12 +66,14 @@ class Watch:
         census: what has happened to the actors.
         standing: how far the work has come.
         struck: how many strikes have fallen, by whether at nodes.
+        broken: connections that ended because one side broke the protocol, which no strike is a reason for.
     """
 
     def __init__(self, ground: Ground, kills: int, node_kills: int = 0) -> None:
         self.census = Census()
         self.standing = Standing(0, None, 0)
         self.struck = Counter[bool]()
+        self.broken: list[str] = []
         self._ground = ground
         self._system = ground.system
         self._ordered = {False: kills, True: node_kills}
@@ -100,6 +105,10 @@ class Watch:
                 self._tell(event.node, _in_words(event))
             case ak.NodeEvent(notice=ak.NodeUp(node=node)):
                 self._tell(node, "is up")
+            case ak.NodeEvent(notice=ak.NodeLost(node=node, reason=why)) if why not in _EXPECTED:
+                self._tell(node, f"lost: {why}")
+            case ak.ConnectionFailed(node=node, address="", reason=text):
+                self.broken.append(f"{node}: {text.strip().splitlines()[-1]}")
             case _:
                 self.census.note(event, now)
                 for meant in self._roster.note(event) if self._roster is not None else ():

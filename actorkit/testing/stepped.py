@@ -52,8 +52,6 @@ class SteppedDispatcher(Dispatcher):
 
     __slots__ = ("_conductor", "_recorder", "pinned_cells")
 
-    lends_turns = False  # who goes on is the conductor's to say
-
     def __init__(
         self, runtime: Runtime, conductor: Conductor | None = None, recorder: Recorder | None = None
     ) -> None:

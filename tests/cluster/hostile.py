@@ -44,7 +44,7 @@ from tests.cluster.two_nodes import quiet
 ROOT = Path(__file__).parents[2]
 SECRET = b"s" * 32
 OTHER = b"o" * 32
-PATIENCE = 30.0  # seconds until a test is given up on a busy machine
+PATIENCE = 10.0  # seconds until a test is given up on a busy machine
 HALL = ak.Key[Any]("hall")
 _rng = Random(4369)
 _numbers = count(1)

@@ -15,9 +15,9 @@ from typing import Any
 
 import trio
 
-from actorkit.cluster.child import run_child
-from actorkit.cluster.orders import Orders
-from actorkit.cluster.settings import Settings
+from actorkit.launch.child import run_child
+from actorkit.launch.orders import Orders
+from actorkit.launch.settings import Settings
 from actorkit.seams.transport import Connection, TcpTransport
 
 ROOT = Path(__file__).parents[2]

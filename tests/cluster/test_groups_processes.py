@@ -11,7 +11,7 @@ import pytest
 import trio
 
 import actorkit as ak
-from actorkit.cluster.launch import LocalCluster
+from actorkit.launch.cluster import LocalCluster
 from tests.cluster.launched import TIMEOUT
 from tests.cluster.two_nodes import until
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import trio
 
-from actorkit.cluster.keeper import Launch
-from actorkit.cluster.launch import prepare_launch
-from actorkit.cluster.process import LaunchFailed, NodeExit
+from actorkit.launch.keeper import Launch
+from actorkit.launch.cluster import prepare_launch
+from actorkit.launch.process import LaunchFailed, NodeExit
 from actorkit.errors import SpecError
 from actorkit.supervision.spec import Flags
 from tests.cluster.launched import (
@@ -275,7 +275,7 @@ import os
 import signal
 import sys
 import trio
-from actorkit.cluster.launch import prepare_launch
+from actorkit.launch.cluster import prepare_launch
 from tests.cluster.launched import probes
 
 async def main(app, pause, grace):

@@ -10,9 +10,9 @@ import pytest
 import trio
 
 import actorkit as ak
-from actorkit.cluster.launch import LocalCluster
+from actorkit.launch.cluster import LocalCluster
 from actorkit.cluster.node import Node
-from actorkit.cluster.process import NodeExit
+from actorkit.launch.process import NodeExit
 from actorkit.errors import SpecError
 from tests.cluster.launched import TIMEOUT, Lines, file_of, gone
 

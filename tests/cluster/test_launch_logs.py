@@ -14,8 +14,8 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actorkit.cluster.launch import prepare_launch
-from actorkit.cluster.logs import (
+from actorkit.launch.cluster import prepare_launch
+from actorkit.launch.logs import (
     LINE_BYTES,
     Layout,
     LineSplitter,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from actorkit.cluster.keys import KeyFileError
-from actorkit.cluster.rundir import (
+from actorkit.launch.rundir import (
     NodeRecord,
     Run,
     RunError,
@@ -25,7 +25,7 @@ from actorkit.seams.entropy import SystemEntropy
 HOLDER = """
 import sys
 from pathlib import Path
-from actorkit.cluster.rundir import claim, Run
+from actorkit.launch.rundir import claim, Run
 with claim(sys.argv[2], Path(sys.argv[1])) as claimed:
     claimed.publish(Run(sys.argv[2], 1, "app", 0.0))
     print("held", flush=True)

@@ -234,7 +234,7 @@ async def test_names_outlive_the_names_actor() -> None:
         with pytest.raises(ak.ActorDied):
             await a.unregister(KING)
         knight.kill()
-        await a._names.start()  # noqa: SLF001 - as whoever supervises it would
+        await until(lambda: a.whereis(NAMES_KEY))  # the node has started another one
         await until(lambda: holders(cluster, ak.Key("knight")) == {None})
         assert holders(cluster) == {arthur.ref.address}
         await b.re_register(KING, bruce.ref)

@@ -44,7 +44,7 @@ NAMES = ("king", "queen")
 ROUNDS = 200  # in which everything must have come to rest
 
 node_names = st.sampled_from(NODES)
-keys = st.sampled_from(NAMES)
+keys = st.sampled_from(("king", "king", "king", "queen"))  # most of what happens happens to one
 numbers = st.integers(0, 9)
 terms = st.sampled_from([Terms(), Terms(kill_loser=True)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import trio
 
 import actorkit as ak
 from tests.cluster.two_nodes import (
+    Act,
     Echo,
     Note,
     Ping,
@@ -20,6 +22,7 @@ from tests.cluster.two_nodes import (
     seen,
     until,
     until_down,
+    watching,
     wire_to,
 )
 from tests.harness import Strings, end, lost
@@ -66,7 +69,7 @@ async def test_nodes_that_come_and_go_are_told() -> None:
 
 
 async def test_each_subscription_counts() -> None:
-    """n subscriptions, n notices of each change; one removal takes one away; what was there before is not told."""
+    """Subscribing n times gives n notices of each change; one removal takes one away; what was there before is not told."""
     async with nodes("a", "b") as (a, _):
         twice, thrice = await listener(a, 2), await listener(a, 3)
         assert await thrice.do(lambda ctx: ctx.demonitor_nodes()) is True
@@ -119,6 +122,11 @@ class Observer(ak.Actor[Note]):
         self.told.append((notice, ak.Node.of(self.ctx).nodes()))
 
 
+def linking(ref: ak.Ref[Any]) -> Act:
+    """A part: be linked to an actor."""
+    return lambda ctx: ctx.link(ref)
+
+
 async def test_node_up_comes_before_all_it_says_and_lost_after() -> None:
     """``NodeUp``, messages, ``Down`` and ``Exit``, ``NodeLost``: in that order, every time."""
     async with nodes("a", "b") as (a, b):
@@ -133,11 +141,8 @@ async def test_node_up_comes_before_all_it_says_and_lost_after() -> None:
             back.tell(Note("first"))  # dials
             await until(lambda: len(here.log) == 2)
 
-            def tie(ctx: ak.Context[Any]) -> None:
-                ctx.watch(far)
-                ctx.link(far)
-
-            await here.do(tie)
+            await here.do(watching(far))
+            await here.do(linking(far))
             await quiet()
             back.tell(Note("last"))
             await quiet()
@@ -250,7 +255,7 @@ async def test_a_node_does_not_connect_to_itself() -> None:
 async def test_a_dial_that_fails_says_why() -> None:
     """Nobody listens; somebody else answers; the secret is another one."""
     async with nodes("a") as (a,), checked_node("b", secret=b"x" * 32) as b:
-        with pytest.raises(ak.ConnectFailed, match="127.0.0.1:1"):
+        with pytest.raises(ak.ConnectFailed, match=r"127\.0\.0\.1:1"):
             await a.connect("127.0.0.1:1")
         with pytest.raises(ak.ConnectFailed):
             await a.connect(b.address)
@@ -282,17 +287,25 @@ async def test_both_dial_at_once_and_one_connection_results() -> None:
             assert await far.ask(Ping()) == there.ref.path
 
 
+def meet(*those: ak.Node) -> bool:
+    """Whether all of these are connected to all others of them."""
+    return all(len(node.nodes()) == len(those) - 1 for node in those)
+
+
 async def test_three_nodes_find_each_other() -> None:
     """Who joins one is told of the others; without a mesh nobody is."""
     for mesh, expected in ((True, ("b", "c")), (False, ("b",))):
-        async with checked_node("b", mesh=mesh) as b, checked_node("a", mesh=mesh) as a:
-            async with checked_node("c", mesh=mesh) as c:
-                await a.connect(b.address)
-                await c.connect(b.address)
-                await quiet()
-                if mesh:
-                    await until(lambda a=a, c=c: len(a.nodes()) == len(c.nodes()) == 2)
-                assert a.nodes() == expected
+        async with (
+            checked_node("b", mesh=mesh) as b,
+            checked_node("a", mesh=mesh) as a,
+            checked_node("c", mesh=mesh) as c,
+        ):
+            await a.connect(b.address)
+            await c.connect(b.address)
+            await quiet()
+            if mesh:
+                await until(partial(meet, a, b, c))
+            assert a.nodes() == expected
 
 
 async def test_a_hidden_node_is_not_listed() -> None:
@@ -315,7 +328,7 @@ async def test_join_keeps_looking() -> None:
         for _ in range(2):
             async with checked_node("b", listen=address) as b:
                 with trio.fail_after(20):
-                    await until(lambda b=b: a.nodes() == ("b",) and b.nodes() == ("a",))
+                    await until(partial(meet, a, b))
             await until_down(a, "b")
         nursery.cancel_scope.cancel()
 
@@ -374,6 +387,11 @@ async def test_a_node_that_ends_tells_of_its_actors_first() -> None:
         assert [d.reason for d in watcher.downs] == [ak.Shutdown()]
 
 
+async def for_ever(_: ak.Context[Any]) -> None:
+    """Never answer."""
+    await trio.sleep_forever()
+
+
 async def test_asks_in_flight_when_a_node_ends_are_over() -> None:
     """``ActorDied`` or ``NodeDown``, soon, never a time-out."""
     async with nodes("a") as (a,):
@@ -381,12 +399,11 @@ async def test_asks_in_flight_when_a_node_ends_are_over() -> None:
 
         async def ask(far: ak.Ref[Any]) -> None:
             with pytest.raises(ak.AskError) as caught:
-                await far.ask(play(lambda _: trio.sleep_forever()), timeout=None)
+                await far.ask(play(for_ever), timeout=None)
             ends.append(caught.value)
 
-        async with trio.open_nursery() as nursery:
-            async with checked_node("b") as b:
-                await b.connect(a.address)
-                nursery.start_soon(ask, await seen(a, await player(b)))
-                await quiet()
+        async with trio.open_nursery() as nursery, checked_node("b") as b:
+            await b.connect(a.address)
+            nursery.start_soon(ask, await seen(a, await player(b)))
+            await quiet()
         assert isinstance(ends[0], (ak.ActorDied, ak.NodeDown))

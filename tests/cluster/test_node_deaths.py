@@ -9,6 +9,7 @@ import trio
 
 import actorkit as ak
 from tests.cluster.two_nodes import (
+    Act,
     Note,
     Ping,
     nodes,
@@ -17,6 +18,7 @@ from tests.cluster.two_nodes import (
     quiet,
     seen,
     spawned,
+    stopping,
     until,
     until_down,
 )
@@ -163,7 +165,8 @@ async def test_a_name_is_free_when_its_holders_death_is_told() -> None:
         first.ref.kill()
         await until(lambda: watcher.downs)
         assert await a.remote("b").whereis(KEY) is None
-        assert await a.remote("b").spawn(spawned("next"), name=KEY)
+        heir = await a.remote("b").spawn(spawned("next"), name=KEY)
+        assert await a.remote("b").whereis(KEY) is heir
 
 
 async def test_a_lost_connection_fires_every_monitor_once() -> None:
@@ -219,9 +222,10 @@ async def test_a_watch_that_waits_for_a_connection_is_carried_out_over_it() -> N
         monitor = await watcher.do(both)
         await until(a.nodes)
         await quiet()
-        assert b.status(other.ref).monitored_by == (f"a:{watcher.ref.path}",) or len(
-            b.status(other.ref).monitored_by
-        ) == 1
+        assert (
+            b.status(other.ref).monitored_by == (f"a:{watcher.ref.path}",)
+            or len(b.status(other.ref).monitored_by) == 1
+        )
         await end(other, BYE)
         await until(lambda: watcher.downs)
         assert [(d.monitor, d.reason) for d in watcher.downs] == [(monitor, BYE)]
@@ -284,6 +288,11 @@ async def test_a_trapped_exit_comes_from_the_remote_actor_once() -> None:
         assert one.log == [Note("last"), ak.Exit(far, other.ref.address, BYE, linked=True)]
 
 
+def unlinking(ref: ak.Ref[Any]) -> Act:
+    """A part: undo a link."""
+    return lambda ctx: ctx.unlink(ref)
+
+
 async def test_unlinking_works_from_either_side() -> None:
     """Whoever made the link; afterwards nobody hears of the other's end."""
     async with nodes("a", "b") as (a, b):
@@ -293,9 +302,9 @@ async def test_unlinking_works_from_either_side() -> None:
             await link(one, far)
             assert len(b.status(other.ref).links) == 1
             if undone_by_maker:
-                await one.do(lambda ctx, far=far: ctx.unlink(far))
+                await one.do(unlinking(far))
             else:
-                await other.do(lambda ctx, back=back: ctx.unlink(back))
+                await other.do(unlinking(back))
             await quiet()
             assert b.status(other.ref).links == a.status(one.ref).links == ()
             await end(other, BYE)
@@ -488,14 +497,14 @@ async def test_stop_child_ends_an_actor_over_there() -> None:
             if busy:
                 await stubborn(other)
             options: dict[str, Any] = {"limit": limit, "kill": kill}
-            assert await one.do(lambda ctx, f=far, o=options: ctx.stop_child(f, **o)) == reason
+            assert await one.do(stopping(far, **options)) == reason
             assert not other.ref.alive
         await quiet()
         assert one.ref.alive
         assert one.log == []
 
 
-PATIENCE = 5.0
+PATIENCE = 0.5  # seconds an actor holds out
 
 
 async def test_an_ordered_end_is_told_after_everything_the_dead_has_sent() -> None:
@@ -508,7 +517,7 @@ async def test_an_ordered_end_is_told_after_everything_the_dead_has_sent() -> No
         async def talk_at_the_end(ctx: ak.Context[Any]) -> None:
             began.set()
             try:
-                await ctx.sleep(PATIENCE)
+                await ctx.sleep(60.0)
             finally:
                 back.tell(Note(bytes(4 << 20)))
                 back.tell(Note("last"))
@@ -572,13 +581,11 @@ async def test_without_the_grant_nothing_is_ended() -> None:
 
 async def test_ones_own_remote_child_may_be_ended_without_the_grant() -> None:
     """Whoever has spawned an actor may stop it, and kill it."""
-    async with nodes("a", "b", grants=("spawn",)) as (a, b):
+    async with nodes("a", "b", grants=("spawn",)) as (a, _b):
         one = await player(a)
         for kill in (False, True):
             child = await one.do(lambda ctx: ctx.spawn(spawned("child"), node="b", link=False))
-            reason = await one.do(
-                lambda ctx, c=child, k=kill: ctx.stop_child(c, limit=None, kill=k)
-            )
+            reason = await one.do(stopping(child, limit=None, kill=kill))
             assert reason == (ak.Killed() if kill else ak.Shutdown())
         child = await one.do(lambda ctx: ctx.spawn(spawned("child"), node="b", link=False))
         child.kill()

@@ -67,14 +67,17 @@ async def road(**options: Any) -> AsyncIterator[Road]:
     """Two nodes with a small outbox; the first one's traffic to the second is held up at once."""
     options = {"outbox_bytes": SMALL_BOX, **options}
     with trio.fail_after(30):
-        async with checked_node("a", **options) as a, checked_node("b", **options) as b:
-            async with wire_to(b) as wire:
-                await a.connect(wire.address)
-                other = await player(b)
-                far = await seen(a, other)
-                wire.hold()
-                yield Road(a, b, wire, other, far)
-                await quiet()
+        async with (
+            checked_node("a", **options) as a,
+            checked_node("b", **options) as b,
+            wire_to(b) as wire,
+        ):
+            await a.connect(wire.address)
+            other = await player(b)
+            far = await seen(a, other)
+            wire.hold()
+            yield Road(a, b, wire, other, far)
+            await quiet()
 
 
 async def test_told_messages_are_dead_letters_when_the_outbox_is_full() -> None:

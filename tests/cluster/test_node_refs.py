@@ -97,7 +97,7 @@ async def test_a_reference_in_a_typed_field_and_as_a_reply() -> None:
 
 
 async def test_a_third_nodes_reference_is_used_directly() -> None:
-    """b hands a the reference of an actor of c: a talks to c without b, which may be gone."""
+    """When b hands a the reference of an actor of c: a talks to c without b, which may be gone."""
     async with nodes("a", "b", "c") as (a, b, c):
         middle, third = await player(b), await player(c)
         to_middle, to_third = await seen(a, middle), await seen(b, third)
@@ -138,7 +138,7 @@ async def test_a_reference_by_name_goes_to_whoever_holds_the_name_there() -> Non
 
 
 async def test_a_reference_by_name_keeps_its_meaning_when_it_travels() -> None:
-    """b's name sent by a to c, and back to b, is b's name; a's own named reference is a's name everywhere."""
+    """The name of b, sent by a to c, and back to b, is b's name; a's own named reference is a's name everywhere."""
     async with nodes("a", "b", "c") as (a, b, c):
         await player(b, name="counter")
         third = await seen(a, await player(c))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from tests.cluster.two_nodes import (
     quiet,
     seen,
     spawned,
+    spawning,
+    stopping,
     until,
     until_down,
 )
@@ -51,7 +54,10 @@ async def test_an_actor_spawns_a_child_on_another_node() -> None:
         assert parent.ref.path in path
         assert await child.ask(play(lambda ctx: ctx.parent)) is parent.ref
         child.tell(Note(1))
-        await child.ask(play(lambda ctx: ctx.parent.tell(Note("up"))))
+        back = await seen(b, parent)
+        parents = await child.ask(play(lambda ctx: [ctx.parent]))
+        assert parents == [parent.ref]
+        await child.ask(play(lambda _: back.tell(Note("up"))))
         await until(lambda: parent.log)
         assert parent.log == [Note("up")]
         assert LOGS["child"] == [Note(1)]
@@ -73,7 +79,7 @@ async def test_a_program_spawns_on_another_node() -> None:
 
 async def test_arguments_travel() -> None:
     """As messages do: a reference among them is one there."""
-    async with nodes("a", "b") as (a, b):
+    async with nodes("a", "b") as (a, _b):
         one = await player(a)
         props = ak.props(Friend, one.ref, greeting="hi")
         await a.remote("b").spawn(props)
@@ -149,13 +155,18 @@ async def test_an_unlinked_child_lives_on() -> None:
         assert len(on(b, "any")) == 1
 
 
+async def spawn_watched(props: ak.Props[Any], ctx: ak.Context[Any]) -> Any:
+    """A part: start an actor on b, and watch it."""
+    return await ctx.spawn_watched(props, node="b")
+
+
 async def test_a_watched_child_is_watched_from_its_first_moment() -> None:
     """``spawn_watched``: even a child that ends in the very turn in which it started is told of, once."""
-    async with nodes("a", "b") as (a, b):
+    async with nodes("a", "b") as (a, _b):
         parent = await player(a)
         for start in (None, lambda ctx: ctx.stop(BYE)):
             props = spawned("child", start)
-            ref, monitor = await parent.do(lambda ctx, p=props: ctx.spawn_watched(p, node="b"))
+            ref, monitor = await parent.do(partial(spawn_watched, props))
             if start is None:
                 ref.tell(play(lambda ctx: ctx.stop(BYE)))
             await until(lambda: parent.downs)
@@ -198,6 +209,11 @@ class Fragile(Spawned):
         raise ZeroDivisionError("in the constructor")
 
 
+async def for_ever(_: Any) -> None:
+    """Never get ready."""
+    await trio.sleep_forever()
+
+
 def ignore(_: Any) -> None:
     """Decline."""
     raise ak.Ignore("not today")
@@ -213,9 +229,14 @@ async def test_a_start_that_fails_there_is_a_failed_start_here() -> None:
     async with nodes("a", "b") as (a, b):
         parent = await player(a)
 
+        every: list[dict[str, Any]] = [{}, {"link": False}, {"name": KEY}]
+
         async def try_it(ctx: ak.Context[Any]) -> None:
-            for props, text in ((ak.props(Fragile), "in the constructor"), (spawned("x", fail), "in started")):
-                for options in ({}, {"link": False}, {"name": KEY}):
+            for props, text in (
+                (ak.props(Fragile), "in the constructor"),
+                (spawned("x", fail), "in started"),
+            ):
+                for options in every:
                     with pytest.raises(ak.StartFailed) as caught:
                         await ctx.spawn(props, node="b", **options)
                     reason = caught.value.reason
@@ -267,9 +288,7 @@ async def test_a_start_that_takes_too_long_is_given_up() -> None:
 
         async def try_it(ctx: ak.Context[Any]) -> float:
             with pytest.raises(ak.StartTimeout) as caught:
-                await ctx.spawn(
-                    spawned("slow", lambda _: trio.sleep_forever()), node="b", start_timeout=0.05
-                )
+                await ctx.spawn(spawned("slow", for_ever), node="b", start_timeout=0.05)
             return caught.value.timeout
 
         assert await parent.do(try_it) == 0.05
@@ -382,14 +401,12 @@ async def test_a_parent_that_dies_during_a_linked_start_takes_the_child_with_it(
         for kill in (True, False):
             parent = await player(a)
             props, began, go_on = await gated()
-            parent.cue(lambda ctx, p=props: ctx.spawn(p, node="b"))
+            parent.cue(spawning(props, "b"))
             await began.wait()
             if kill:
                 parent.ref.kill()
             else:
-                await (await player(a)).do(
-                    lambda ctx, r=parent.ref: ctx.stop_child(r, limit=5.0)
-                )
+                await (await player(a)).do(stopping(parent.ref, limit=5.0))
             await quiet()
             go_on.set()
             await quiet()
@@ -426,13 +443,18 @@ async def test_a_cancelled_start_leaves_nothing_behind() -> None:
         assert on(b, "gated") == []
 
 
+def has_exits(actor: Strings, count: int) -> bool:
+    """Whether so many exit signals have arrived."""
+    return len(actor.exits) == count
+
+
 async def test_a_child_that_ends_while_its_parent_hears_of_it() -> None:
     """Its end is told after its start: the link made with the start fires once."""
-    async with nodes("a", "b") as (a, b):
+    async with nodes("a", "b") as (a, _b):
         parent = await player(a, trap=True)
         for n in range(20):
             child = await spawn(parent, spawned("brief", lambda ctx: ctx.stop(BYE)))
-            await until(lambda want=n + 1: len(parent.exits) == want)
+            await until(partial(has_exits, parent, n + 1))
             assert parent.exits[-1].ref is child
         await quiet()
         assert reasons(parent.exits) == [BYE] * 20

@@ -153,7 +153,7 @@ async def test_a_replayed_conversation_opens_nothing(decoded: list[int]) -> None
         decoded.clear()
         hall = siege.node.whereis(HALL)
         assert hall is not None
-        handled = siege.node.status(hall).statistics.messages_handled
+        handled = siege.node.status(hall).statistics.handled
         for parts in (tap.said, [b"".join(tap.said)]):
             siege.events.clear()
             said = await closes(siege, *parts)
@@ -162,7 +162,7 @@ async def test_a_replayed_conversation_opens_nothing(decoded: list[int]) -> None
             await until(siege.failures)
             assert "'recorded' does not know the secret it named" in siege.failures()[0]
         assert decoded == []
-        assert siege.node.status(hall).statistics.messages_handled == handled
+        assert siege.node.status(hall).statistics.handled == handled
 
 
 async def test_a_replayed_server_is_found_out() -> None:

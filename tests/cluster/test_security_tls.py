@@ -38,6 +38,7 @@ class Walled:
     """A node with TLS, and why connections to it have failed."""
 
     node: ak.Node
+    friend: ak.Node
     far: ak.Ref[Any]
     failures: list[str]
 
@@ -59,7 +60,7 @@ async def walled(root: Path) -> AsyncGenerator[Walled]:
             node.events.subscribe(lambda event: failures.append(event.reason), ConnectionFailed)
             await node.spawn(ak.props(Townsman), name=HALL)
             await friend.connect(node.address)
-            siege = Walled(node, friend.remote("town").named(HALL), failures)
+            siege = Walled(node, friend, friend.remote("town").named(HALL), failures)
             await siege.holds()
             yield siege
             await siege.holds()
@@ -81,6 +82,7 @@ async def test_two_nodes_with_certificates_talk(tmp_path: Path) -> None:
     async with walled(tmp_path) as town:
         assert await town.far.ask(Repeat(b"x" * 3_000_000)) == b"x" * 3_000_000
         await town.node.disconnect("friend")
+        await until(lambda: town.friend.nodes() == ())
         assert await town.far.ask(Repeat(1)) == 1
 
 

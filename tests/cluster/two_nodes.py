@@ -85,6 +85,21 @@ def _numbered(function: Any) -> int:
     return number
 
 
+def watching(ref: ak.Ref[Any]) -> Act:
+    """A part: watch an actor; answered with the monitor."""
+    return lambda ctx: ctx.watch(ref)
+
+
+def spawning(props: ak.Props[Any], node: str, **options: Any) -> Act:
+    """A part: start an actor on another node."""
+    return lambda ctx: ctx.spawn(props, node=node, **options)
+
+
+def stopping(ref: ak.Ref[Any], **options: Any) -> Act:
+    """A part: end an actor; answered with its reason."""
+    return lambda ctx: ctx.stop_child(ref, **options)
+
+
 def play(act: Act) -> Play:
     """A request that has its receiver do something."""
     return Play(_numbered(act))
@@ -165,9 +180,7 @@ class SpawnedTrapping(Spawned):
 LOGS: dict[str, list[object]] = {}  # what spawned players have recorded, by label
 
 
-def spawned(
-    label: str, start: Act | None = None, *, trap: bool = False
-) -> ak.Props[object]:
+def spawned(label: str, start: Act | None = None, *, trap: bool = False) -> ak.Props[object]:
     """How to make a player on another node; it records in ``LOGS[label]``, and plays ``start`` when it starts."""
     LOGS[label] = []
     number = _numbered(start) if start is not None else 0
@@ -222,10 +235,12 @@ async def nodes(
 async def checked_node(
     name: str, *, grants: tuple[str, ...] = ALL, **options: Any
 ) -> AsyncGenerator[ak.Node]:
-    """Open a node of which nothing may be left at the end."""
-    settings = {"secret": SECRET, "logs": False, "audit": True, "watchdog": None, **options}
+    """Open a node whose books must balance at the end, and of which nothing may be left."""
+    settings: dict[str, Any] = {"secret": SECRET, "logs": False, "audit": True, "watchdog": None, **options}
     async with ak.open_node(name, grants=grants, **settings) as node:
         yield node
+        await quiet()
+        check_conserved(node)
     check_nothing_left(node)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import actorkit as ak
-from actorkit.cluster.launch import LocalCluster
+from actorkit.launch.cluster import LocalCluster
 from tests.cluster.two_nodes import nodes, player, quiet, seen, until, until_down
 from tests.conformance.test_distribution import in_real_time
 from tests.harness import Strings

@@ -6,10 +6,10 @@ machine. What the cases say of one process is held in virtual time elsewhere.
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial, wraps
 from typing import Any
 
 import pytest
@@ -18,10 +18,10 @@ import trio
 import actorkit as ak
 from actorkit.cluster import frames
 from actorkit.cluster.handshake import ClientHandshake, Identity
-from actorkit.cluster.launch import LocalCluster
+from actorkit.launch.cluster import LocalCluster
 from actorkit.cluster.wire import FrameWriter
 from actorkit.seams.transport import Connection, TcpTransport
-from tests.cluster.two_nodes import Trapping, until
+from tests.cluster.two_nodes import Trapping, spawning, until, watching
 from tests.conformance import far
 from tests.conformance.far import Call, Connect, End, Far, Note, Seen, Slow, Tie, Up
 from tests.harness import Strings, end, reasons
@@ -37,7 +37,7 @@ GRANTS = tuple(ak.Grant)
 def in_real_time(case: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Run a case by trio alone: the tests around it run in virtual time, where no process would ever answer in time."""
 
-    @functools.wraps(case)
+    @wraps(case)
     def run(**arguments: Any) -> None:
         async def patiently() -> None:
             with trio.fail_after(PATIENCE):
@@ -52,7 +52,7 @@ def in_real_time(case: Callable[..., Coroutine[Any, Any, None]]) -> Callable[...
 @asynccontextmanager
 async def processes(*names: str, **options: Any) -> AsyncGenerator[LocalCluster]:
     """Nodes in processes of their own, known to each other and to this process's node."""
-    settings: dict[str, Any] = {"logs": True, "key": KEY, "restart": "never", **options}
+    settings: dict[str, Any] = {"logs": False, "key": KEY, "restart": "never", **options}
     async with LocalCluster(names, **settings) as cluster:
         yield cluster
 
@@ -68,6 +68,11 @@ async def there(cluster: LocalCluster, node: str, name: str | None = None) -> ak
     return await cluster.node.remote(node).spawn(ak.props(Far), name=name)
 
 
+def told_twice(watcher: Strings) -> bool:
+    """Whether an actor has heard of two deaths."""
+    return len(watcher.downs) == 2
+
+
 @in_real_time
 async def test_f80_mon_2() -> None:
     """A remote actor monitored by reference and by name: normal, a custom reason and no actor, as locally."""
@@ -77,17 +82,17 @@ async def test_f80_mon_2() -> None:
             target = await there(cluster, "b", "target")
             key = ak.Key[Any]("target")
             named = cluster.node.remote("b").named(key)
-            by_ref = await watcher.do(lambda ctx, ref=target: ctx.watch(ref))
-            by_name = await watcher.do(lambda ctx, ref=named: ctx.watch(ref))
+            by_ref = await watcher.do(watching(target))
+            by_name = await watcher.do(watching(named))
             target.tell(End(reason))
-            await until(lambda w=watcher: len(w.downs) == 2)
+            await until(partial(told_twice, watcher))
             told = {d.monitor: (d.name, d.reason, d.address) for d in watcher.downs}
             assert told[by_ref] == (None, reason, target.address)
             assert told[by_name] == ("target", reason, target.address)
             watcher.log.clear()
-            by_ref = await watcher.do(lambda ctx, ref=target: ctx.watch(ref))
-            by_name = await watcher.do(lambda ctx, ref=named: ctx.watch(ref))
-            await until(lambda w=watcher: len(w.downs) == 2)
+            by_ref = await watcher.do(watching(target))
+            by_name = await watcher.do(watching(named))
+            await until(partial(told_twice, watcher))
             assert {d.monitor for d in watcher.downs} == {by_ref, by_name}
             assert reasons(watcher.downs) == [ak.NoActor()] * 2
 
@@ -100,7 +105,7 @@ def changes(actor: Strings) -> list[tuple[str, str]]:
 
 @in_real_time
 async def test_f81_monitor_nodes() -> None:
-    """n subscriptions give n notices, one removal takes one away; the reason tells a closed connection from one's own end of it."""
+    """Subscribing n times gives n notices, one removal takes one away; the reason tells a closed connection from one's own end of it."""
     async with processes("b", "c") as cluster:
         node = cluster.node
         thrice = await here(node)
@@ -238,7 +243,8 @@ async def test_f85_lost_exit() -> None:
         dying, local = await here(cluster.node), await here(cluster.node)
         observer = await there(cluster, "b")
         await observer.ask(Tie(dying.ref))
-        await local.do(lambda ctx: (ctx.link(dying.ref), ctx.watch(dying.ref)))
+        await local.do(watching(dying.ref))
+        await local.do(lambda ctx: ctx.link(dying.ref))
         cluster["b"].pause()
         letters = cluster.node.dead_letters
         while not letters.counts.get(ak.DeadReason.OUTBOX_FULL):
@@ -267,9 +273,11 @@ async def known_peer(address: str, name: str) -> tuple[Connection, FrameWriter]:
             return connection, FrameWriter(step.session.send_key)
 
 
-async def until_closed(connection: Connection) -> None:
-    """Wait until the other side closes, be it with some of what was sent unread."""
+async def until_closed(connection: Connection, *, last: bool = False) -> None:
+    """Wait until the other side closes, be it with some of what was sent unread; perhaps after a last word of one's own."""
     try:
+        if last:
+            await connection.send_eof()
         while await connection.receive_some():
             pass
     except trio.BrokenResourceError:
@@ -300,12 +308,11 @@ async def test_f86_bad_dist_structure() -> None:
                 await connection.send_all(writer.frame(frames.OPS, body))
                 await until_closed(connection)
             assert await far_one.ask(Call("value", kind)) == kind
-        for torn in (b"\xff\xff\xff\xff", b"\x20\x00\x00\x00" + bytes(32)):
+        for torn in (b"\xff\xff\xff\xff", b"\x20\x00\x00\x00" + bytes(32), b"\x20\x00\x00\x00?"):
             connection, _ = await known_peer(cluster["b"].address, "liar")
             async with connection:
                 await connection.send_all(torn)
-                await connection.send_eof()
-                await until_closed(connection)
+                await until_closed(connection, last=True)
         connection = await TcpTransport().dial(cluster["b"].address)
         async with connection:  # no handshake at all
             await connection.send_all(b"GET / HTTP/1.1\r\n\r\n" * 40)
@@ -344,7 +351,7 @@ async def test_f87_spawn_request_link_parent_exit() -> None:
         for seconds in (0.0, 0.2):
             parent = await here(cluster.node)
             props = ak.props(Slow, witness.ref, seconds)
-            parent.cue(lambda ctx, p=props: ctx.spawn(p, node="b"))
+            parent.cue(spawning(props, "b"))
             await until(lambda: witness.log)
             parent.ref.kill()
             witness.log.clear()

@@ -95,6 +95,18 @@ def test_earlier_reports_are_not_studied(tmp_path: Path) -> None:
     assert _found(open_corpus(tmp_path, tmp_path / "out")) == ("a.py", "report.md", "out/notes.md")
 
 
+def test_files_whose_names_are_no_text_are_told_of(tmp_path: Path) -> None:
+    """A name that is not UTF-8 could not be told to another node: such files are skipped, and it is said why."""
+    name = b"caf\xe9.py".decode("utf-8", "surrogateescape")
+    _write(tmp_path, "a.py", name, f"{name[:-3]}/b.py")
+    search = find_files(open_corpus(tmp_path))
+    assert search.found == ("a.py",)
+    assert {closed.name for closed in search.closed} == {name, f"{name[:-3]}/b.py"}
+    assert {closed.why for closed in search.closed} == {"its name is no Unicode text"}
+    with pytest.raises(CorpusError, match="no Unicode text; rename"):
+        open_corpus(tmp_path / name)
+
+
 def test_the_standard_library_is_found_without_its_tests() -> None:
     """The default corpus holds well-known modules and no test suites."""
     found = _found(standard_library())

@@ -113,10 +113,10 @@ async def test_a_crew_that_cannot_work_gives_up(text: Path) -> None:
 
 
 async def test_a_crew_that_falls_silent_is_not_waited_for(text: Path) -> None:
-    """If nobody handles a message for a minute, as when the work is held and nobody lets it go on, that is the end."""
+    """If nobody gets anything done for a minute, as when the work is held and nobody lets it go on, that is the end."""
     verdict = await _verdict(attrs.evolve(_job(text, 3), pace=10 * SILENCE))
     assert not verdict.good
-    assert verdict.disturbed.gave_up == "nobody did anything for 60 s"
+    assert verdict.disturbed.gave_up == "nobody got anything done for 60 s"
     assert verdict.disturbed.elapsed <= 3 * SILENCE
     assert verdict.balanced
     assert verdict.disturbed.left_behind == ()

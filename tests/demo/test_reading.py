@@ -6,10 +6,13 @@ import ast
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actorkit.codec import Codec
+from actorkit.demo.messages import Read
 from actorkit.demo.reading import (
     MAX_BYTES,
     Reading,
@@ -54,6 +57,29 @@ def test_declared_encodings_are_honoured() -> None:
     assert _reading("# coding: latin-1\nx = 'ä'".encode("latin-1")).lines[1] == "x = 'ä'"
     assert _reading("\ufeffx = 1".encode()).lines == ("x = 1",)
     assert _reading("\ufeffHello".encode(), "a.txt").lines == ("Hello",)
+
+
+@pytest.mark.parametrize(
+    "data", [b"x = 1\n", b"def f(:\n", b"\n" * MAX_BYTES], ids=["read", "skipped", "many lines"]
+)
+def test_what_is_read_can_travel(data: bytes) -> None:
+    """Question and answer are the same on another node, however many lines the file has."""
+    codec = Codec()
+    assert codec.unpack(codec.pack(Read("pack/a.py"))) == Read("pack/a.py")
+    answer = codec.value(Reading | Skipped)
+    for name in ("pack/a.py", "pack/a.md"):
+        outcome = parse(name, data)
+        assert answer.decode(answer.encode(outcome)) == outcome
+
+
+def test_a_tree_is_made_once_and_only_when_asked_for() -> None:
+    """However many look at it; and one that has travelled makes its own."""
+    reading = _reading(b"x = 1\n")
+    assert reading.tree is not None
+    assert reading.tree is reading.tree
+    other = attrs.evolve(reading)
+    assert other == reading
+    assert other.tree is not reading.tree
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actorkit.demo.sabotage import Manner, Target, plan_strikes
-from actorkit.demo.tree import targets
+from actorkit.demo.ground import worker_names
+from actorkit.demo.sabotage import Manner, Target, merged, plan_strikes
+from actorkit.demo.tree import preferred, targets
 
 
 @given(st.integers(0, 80), st.integers())
@@ -54,3 +55,29 @@ def test_the_root_and_the_ledger_are_spared(spared: str) -> None:
 def test_supervisors_can_only_be_killed() -> None:
     """They trap exits, and take no orders to crash."""
     assert Target("s", supervisor=True).manners == (Manner.KILL,)
+
+
+def test_nodes_can_only_be_ended_by_signal() -> None:
+    """A node is no actor, and no actor is a process."""
+    assert Target("worker-1", node=True).manners == (Manner.SIGKILL,)
+    assert not [target for target in targets() if Manner.SIGKILL in target.manners]
+
+
+@given(st.integers(0, 20), st.integers(0, 20), st.integers())
+def test_plans_are_merged_into_one(actors: int, nodes: int, seed: int) -> None:
+    """Nothing is lost, and the whole is a plan again: numbered from 1, in the order in which strikes are due."""
+    workers = tuple(Target(name, node=True) for name in worker_names(3))
+    plans = [plan_strikes(actors, targets(), Random(seed)), plan_strikes(nodes, workers, Random(7))]
+    plan = merged(*plans)
+    assert [strike.number for strike in plan] == list(range(1, actors + nodes + 1))
+    assert [strike.share for strike in plan] == sorted(s.share for p in plans for s in p)
+    assert sum(strike.manner is Manner.SIGKILL for strike in plan) == nodes
+
+
+@pytest.mark.parametrize(("nodes", "workers"), [(1, ()), (3, ("worker-1", "worker-2"))])
+def test_readers_take_turns_in_which_node_they_prefer(nodes: int, workers: tuple[str, ...]) -> None:
+    """Each may live on any worker node, and they begin evenly spread; with one node there is no choice."""
+    assert worker_names(nodes) == workers
+    places = [preferred(workers, number) for number in range(4)]
+    assert [place and place[0] for place in places] == [*workers, *workers] or places == [None] * 4
+    assert all(place is None or sorted(place) == list(workers) for place in places)

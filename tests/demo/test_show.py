@@ -81,6 +81,24 @@ def test_a_plain_line_holds_the_figures() -> None:
     )
 
 
+_ON_NODES = attrs.evolve(_VIEW, node_kills=(1, 2), nodes={"worker-1": None, "worker-2": 1})
+
+
+def test_a_plain_line_tells_of_nodes() -> None:
+    """How many of them were killed, and how many readers live on each, if there are several."""
+    line = plain_line(_ON_NODES)
+    assert "kills 3 of 25  node kills 1 of 2  4 deaths" in line
+    assert line.endswith("6 dead letters  worker-1 down  worker-2 1 reader")
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 100)])
+def test_a_frame_tells_of_nodes(width: int, height: int) -> None:
+    """The same in the picture, which fits its terminal still."""
+    lines = _drawn(width, height, _ON_NODES)
+    assert len(lines) < height
+    assert [line for line in lines if "worker-1 down   worker-2 1 reader" in line]
+
+
 def test_news_are_what_is_new() -> None:
     """The last three incidents after a moment, and how many others there were."""
     assert news(_VIEW.incidents, 101.9) == ""

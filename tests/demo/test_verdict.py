@@ -53,6 +53,30 @@ def test_a_run_without_faults_is_good() -> None:
         assert told in text
 
 
+def test_a_run_on_several_nodes_says_what_became_of_them() -> None:
+    """Which there were, how often they were restarted, what went to them; and that losses are not in the books."""
+    strike = Strike(2, 0.7, "worker-1", Manner.SIGKILL)
+    verdict = attrs.evolve(
+        _with(
+            nodes=("demo", "worker-1", "worker-2"),
+            node_exits=1,
+            struck=(_STRIKE, strike),
+            books=ak.Conservation(sent=10, handled=5, dead_letters=1, waiting=0, forwarded=4),
+        ),
+        ordered=2,
+    )
+    assert verdict.good
+    text = "\n".join(verdict.lines())
+    for told in (
+        "3: demo, worker-1, worker-2; 1 of their processes was restarted",
+        "2 of 2 asked for: 1 killed, 1 whole nodes ended by SIGKILL",
+        "2; what was lost with killed nodes is in nobody's books, but among these",
+        "10 sent = 5 handled + 1 dead letters + 0 waiting + 4 forwarded to other nodes",
+    ):
+        assert told in text
+    assert "nodes  " not in "\n".join(_GOOD.lines())
+
+
 def _with(**changes: Any) -> Verdict:
     return attrs.evolve(_GOOD, disturbed=attrs.evolve(_RUN, **changes))
 
@@ -70,6 +94,8 @@ def _with(**changes: Any) -> Verdict:
         (_with(books=ak.Conservation(10, 8, 1, 0)), "10 sent = 8 handled"),
         (_with(books=ak.Conservation(10, 8, 1, 1)), "+ 1 waiting"),
         (_with(left_behind=("/study/lister",)), "/study/lister"),
+        (_with(left_behind=("process 7", "port 127.0.0.1:7")), "process 7, port 127.0.0.1:7"),
+        (_with(nodes=("demo", "w"), broken=("w: boom",)), "the protocol was broken: w: boom"),
         (attrs.evolve(_GOOD, changed=("a\n.py",)), "changed while it was studied: a\\n.py"),
     ],
 )

@@ -12,7 +12,7 @@ FRONT_DOOR = "(front door)"
 
 # A room sees itself and the rooms named here. `coordination` sees only what users import.
 _LOWER = frozenset({"errors", "seams", "kernel", "codec"})
-_INNER = _LOWER | {"supervision", "journal", "cluster", "coordination", FRONT_DOOR}
+_INNER = _LOWER | {"supervision", "journal", "cluster", "launch", "coordination", FRONT_DOOR}
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "seams": frozenset({"errors"}),
@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "supervision": _LOWER,
     "journal": _LOWER,
     "cluster": _LOWER,
+    "launch": _LOWER | {"supervision", "cluster"},
     "coordination": frozenset({FRONT_DOOR}),
     FRONT_DOOR: _INNER,
     "observe": _INNER,
@@ -53,6 +54,7 @@ PURE = (
     "cluster/membership.py",
     "cluster/outbox.py",
     "cluster/wire.py",
+    "launch/orders.py",
     "supervision/spec.py",
     "supervision/plan.py",
     "testing/chart.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 
 import actorkit as ak
-from actorkit.testing import Sim, crash_actor, kill_actor
+from actorkit.testing import Sim, crash_actor, kill_actor, simulate
 from tests.simulation.cluster import DEATHS, NODES, TICKTIME, WEATHER, meshed, patiently
 from tests.simulation.law import insist, law
 
@@ -73,7 +73,8 @@ class Receiver(ak.Actor[Said]):
         if who in self.watched.values():
             insist(self.sim, msg.number == last + 1, f"{msg.number} of {who} comes next to {last}")
         else:
-            self.sim.sometimes("some are lost with a connection", last and msg.number > last + 1)
+            if last and msg.number > last + 1:
+                self.sim.sometimes("some are lost with a connection")
             self.watched[self.ctx.watch(msg.sender)] = who
         self.last[who] = msg.number
 
@@ -128,3 +129,19 @@ async def test_each_pair_in_order_and_nothing_after_a_death(sim: Sim) -> None:
 
     await sim.each(len(NODES), say)
     await meshed(sim)
+
+
+@simulate(nodes=NODES, boot=boot, seed=1, examples=10)
+async def test_who_watches_the_dead_is_answered_behind_their_last_words(sim: Sim) -> None:
+    """However large these are: the monitor was set when the actor had ended, and its words were still on their way."""
+    b = sim.nodes["b"]
+    sender = await b.spawn(ak.props(Sender))
+    receiver = await b.remote("a").whereis(RECEIVER)
+    assert receiver is not None
+    for last in (False, False, True):
+        sender.tell(Go(receiver, 2, last))
+    await sim.advance(1)
+    there = sim.nodes["a"].whereis(RECEIVER)
+    assert there is not None
+    assert list(sim.state(there)["last"].values()) == [6]
+    assert len(sim.state(there)["gone"]) == 1

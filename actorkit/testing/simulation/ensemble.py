@@ -31,7 +31,6 @@ class Home:
 
     Attributes:
         name: that of the node.
-        main: the task it runs in.
         dispatchers: those of its kernels; one, once it has started.
         engines: the nurseries of their carriers.
         paused: whether nobody of it goes on.
@@ -40,7 +39,6 @@ class Home:
     """
 
     name: str
-    main: Task | None = None
     dispatchers: list[SteppedDispatcher] = attrs.Factory(list)
     engines: list[trio.Nursery] = attrs.Factory(list)
     paused: bool = False
@@ -79,8 +77,7 @@ class Ensemble(Conductor):
 
     def move_in(self, home: Home) -> None:
         """The task that runs now is the main task of a process."""
-        home.main = trio.lowlevel.current_task()
-        self._home_of[home.main] = home
+        self._home_of[trio.lowlevel.current_task()] = home
         self._homes.append(home)
 
     def joined(self, dispatcher: SteppedDispatcher) -> None:
@@ -92,6 +89,7 @@ class Ensemble(Conductor):
 
     def move_out(self, home: Home) -> None:
         """A process has ended."""
+        self.resume(home)
         self._homes.remove(home)
         self._leave(home)
         if home in self._dying:

@@ -128,7 +128,13 @@ class Process:
         self._turn(Stage.DOWN)
 
     def pause(self) -> None:
-        """As SIGSTOP: nobody of it goes on until it is resumed."""
+        """As SIGSTOP: nobody of it goes on until it is resumed.
+
+        Raises:
+            ValueError: it does not run.
+        """
+        if self.stage is Stage.DOWN:
+            raise ValueError(f"node {self.name!r} is down, so it cannot be paused")
         self._conductor.pause(self.home)
 
     def resume(self) -> None:

@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 
-from actorkit.cluster.logs import Layout, Merger
-from actorkit.cluster.orders import Orders
-from actorkit.cluster.process import (
+from actorkit.launch.logs import Layout, Merger
+from actorkit.launch.orders import Orders
+from actorkit.launch.process import (
     Child,
     LaunchFailed,
     NodeExit,
@@ -24,7 +24,7 @@ from actorkit.cluster.process import (
     reports_of,
     start_child,
 )
-from actorkit.cluster.settings import Settings
+from actorkit.launch.settings import Settings
 from actorkit.errors import NodeError
 from actorkit.supervision import plan as decide
 from actorkit.supervision.plan import (

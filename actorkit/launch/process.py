@@ -14,8 +14,8 @@ from typing import Protocol
 import attrs
 import trio
 
-from actorkit.cluster.logs import LineSplitter
-from actorkit.cluster.orders import Orders
+from actorkit.launch.logs import LineSplitter
+from actorkit.launch.orders import Orders
 from actorkit.errors import NodeError
 
 _CHUNK = 65536
@@ -83,7 +83,7 @@ class NodeExit:
 def python_command(name: str, orders: int, reports: int) -> list[str]:
     """How a node's process is called: this interpreter, as strict with warnings as here."""
     warned = [f"-W{option}" for option in sys.warnoptions]
-    module = ["-m", "actorkit.cluster.child"]
+    module = ["-m", "actorkit.launch.child"]
     return [sys.executable, *warned, *module, name, str(orders), str(reports)]
 
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import attrs
 
 from actorkit.cluster.keys import GRANTS, KEY_BYTES, Grant
-from actorkit.cluster.orders import Orders, SecretOrder
-from actorkit.cluster.process import Command, python_command
+from actorkit.launch.orders import Orders, SecretOrder
+from actorkit.launch.process import Command, python_command
 from actorkit.errors import SpecError
 from actorkit.kernel.address import valid_node_name
 from actorkit.seams.entropy import SystemEntropy

@@ -38,7 +38,7 @@ import trio
 
 from actorkit.cluster.keys import Keyring, Secret
 from actorkit.cluster.node import Node, open_node
-from actorkit.cluster.orders import Orders
+from actorkit.launch.orders import Orders
 from actorkit.errors import NodeError
 
 HOOKS = ("main", "start")
