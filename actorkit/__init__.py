@@ -116,13 +116,14 @@ from actorkit.supervision.template import DynamicRef, Template, supervise_dynami
 if TYPE_CHECKING:
     from actorkit.cluster.events import ConnectionFailed, ConnectionLost, NodeEvent
     from actorkit.cluster.keys import Grant, KeyFileError, Keyring, Secret
-    from actorkit.launch.cluster import LocalCluster
+    from actorkit.cluster.names import NameConflict, resolver
     from actorkit.cluster.node import Node, RemoteNode, open_node
     from actorkit.cluster.options import ClusterOptions
-    from actorkit.launch.process import LaunchFailed, NodeExit, NodeProcess
     from actorkit.cluster.services import NodeInfo, PeerRefused
     from actorkit.cluster.tls import Tls, TlsFileError
     from actorkit.kernel.portal import Portal, open_portal
+    from actorkit.launch.cluster import LocalCluster
+    from actorkit.launch.process import LaunchFailed, NodeExit, NodeProcess
 
 __all__ = [
     "Actor",
@@ -187,6 +188,7 @@ __all__ = [
     "Mailbox",
     "MailboxFull",
     "Monitor",
+    "NameConflict",
     "NoActor",
     "NoConnection",
     "Node",
@@ -253,6 +255,7 @@ __all__ = [
     "open_portal",
     "open_system",
     "props",
+    "resolver",
     "run",
     "supervise",
     "supervise_dynamic",
@@ -260,6 +263,8 @@ __all__ = [
 
 # Nodes bring a network along, portals asyncio, and most programs use neither.
 _LAZY = {
+    "NameConflict": "actorkit.cluster.names",
+    "resolver": "actorkit.cluster.names",
     "LaunchFailed": "actorkit.launch.process",
     "LocalCluster": "actorkit.launch.cluster",
     "NodeExit": "actorkit.launch.process",

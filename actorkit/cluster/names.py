@@ -259,9 +259,10 @@ class Names:
             ref: the actor that shall hold it.
             resolve: who keeps the name when two partitions join that had registered different actors. ``"keep_oldest"``: the
                 one registered first. ``"kill_loser"``: the same, and this one is killed if it loses. Or a function of the
-                name and both references that returns one of them: it runs once, on the holder's node with the smaller
-                name, and should be quick; if it returns anything else, or raises, nobody keeps the name. For an actor of
-                another node it must be marked with ``resolver``, and known there.
+                name and both references, this one first, that returns the one that keeps it; if it returns anything else,
+                or raises, nobody does. It should be quick. For an actor of another node it must be marked with
+                ``resolver``, and known there. Of the two registrations only that on the node with the smaller name is asked,
+                once; ``"kill_loser"`` counts for its own actor, whoever decides.
 
         Raises:
             AlreadyStarted: the name is taken; carries the holder.

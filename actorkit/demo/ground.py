@@ -13,10 +13,9 @@ import trio
 
 import actorkit as ak
 from actorkit.cluster.keys import GRANTS
-from actorkit.launch.cluster import prepare_launch
-from actorkit.launch.process import NodeExit, NodeProcess
-from actorkit.launch.settings import Settings
 from actorkit.demo.sabotage import NODE_PACE
+from actorkit.launch.cluster import prepare_launch
+from actorkit.launch.settings import Settings
 from actorkit.seams import TcpTransport
 from actorkit.supervision.spec import Flags
 
@@ -44,8 +43,8 @@ class Ground:
     """
 
     system: ak.System
-    workers: Mapping[str, NodeProcess] = attrs.field(factory=dict)
-    ended: list[NodeExit] = attrs.field(factory=list)
+    workers: Mapping[str, ak.NodeProcess] = attrs.field(factory=dict)
+    ended: list[ak.NodeExit] = attrs.field(factory=list)
     pids: set[int] = attrs.field(factory=set)
     addresses: set[str] = attrs.field(factory=set)
 
@@ -54,7 +53,7 @@ class Ground:
         """The names of all nodes."""
         return (self.system.name, *self.workers)
 
-    def note(self, how: NodeExit) -> None:
+    def note(self, how: ak.NodeExit) -> None:
         """A process has ended."""
         if not how.asked:
             self.ended.append(how)

@@ -9,7 +9,6 @@ import attrs
 import trio
 
 import actorkit as ak
-from actorkit.launch.process import LaunchFailed
 from actorkit.demo.corpus import Corpus, changed_since, stamps
 from actorkit.demo.crew import BREATH
 from actorkit.demo.edition import Edition, compose, published
@@ -95,7 +94,7 @@ async def study_disturbed(job: Job, show: Show) -> Disturbed:
         async with open_ground(worker_names(job.nodes)) as ground:
             run = _Run(job, show, ground)
             await run.go()
-    except LaunchFailed as failure:
+    except ak.LaunchFailed as failure:
         if run is None:
             raise
         run.gave_up = f"the nodes gave up: {failure}"

@@ -10,13 +10,13 @@ import attrs
 import trio
 
 import actorkit as ak
-from actorkit.launch.process import NodeExit, NodeProcess
 from actorkit.demo.ground import Ground
 from actorkit.demo.messages import LEDGER, GoOn, Mishap, WhenDone, mishap_text
 from actorkit.demo.roster import Roster
 from actorkit.demo.sabotage import NODE_PACE, PACE, Manner, Strike
 
 PATIENCE = 10.0  # seconds to wait for a victim to live, or to die
+NODE_PATIENCE = 40.0  # the same for a node, whose process must start first, on a busy machine
 _GLANCE = 0.005
 
 
@@ -74,8 +74,9 @@ class Saboteur:
 
     async def _carry_out(self, strike: Strike) -> bool:
         """Strike, and wait for the death; tells whether there was one."""
-        with trio.move_on_after(PATIENCE):
-            if strike.manner is Manner.SIGKILL:
+        at_node = strike.manner is Manner.SIGKILL
+        with trio.move_on_after(NODE_PATIENCE if at_node else PATIENCE):
+            if at_node:
                 where = await self._end_node(self._workers[strike.victim])
             elif strike.victim in self._roster.refs:
                 where = await self._end_reader(strike)
@@ -87,7 +88,7 @@ class Saboteur:
 
     # Whole nodes -------------------------------------------------------------------------------------------------
 
-    async def _end_node(self, node: NodeProcess) -> str:
+    async def _end_node(self, node: ak.NodeProcess) -> str:
         """Kill a node's process, once it has joined the others: it may be about to be restarted."""
         while True:
             await node.wait_up()
@@ -168,7 +169,7 @@ class Saboteur:
                 raise AssertionError("an actor is no process")
 
 
-def _was_killed(how: NodeExit) -> bool:
+def _was_killed(how: ak.NodeExit) -> bool:
     return how.signal is not None and how.signal.name == "SIGKILL"
 
 

@@ -29,11 +29,11 @@ ROOT = "study"
 # How many restarts are too many. Strikes come once in PACE seconds at most, and each costs a supervisor one restart at most:
 # that of its child which was struck, or whose start the strike made fail. So strikes at actors, however many are ordered,
 # cost WITHIN / PACE = 100 restarts in the window. Strikes at nodes cost more, but come once in NODE_PACE seconds: all READERS
-# at once, 40 in the window. While no worker node is up, readers, or their supervisor, fail to start, as often as the node is
+# at once, 40 in the window. While no worker node is up, readers, or their supervisor, fail to start, as often as a node is
 # dialled in vain: the second dial comes 0.05 s after the first at the earliest, the next ones ever later, so 100 are more than
-# ever happen. These are 240, and the limit is beyond. An actor that crashes by itself, again and again, reaches it in no time:
-# at once if nothing but its own start is in the way, and with 100 asks repeated each second (see BREATH) within four. Then the
-# tree gives up, as it should.
+# ever happen. That makes 240, and the limit is beyond. An actor that crashes by itself, again and again, reaches it in no time,
+# and then the tree gives up, as it should. (One that dies of a message gets that anew only after a BREATH, and may stay below
+# the limit on a slow machine; then nothing gets done, which ends the job as well.)
 WITHIN = 5.0
 MAX_RESTARTS = 3 * round(WITHIN / PACE)
 

@@ -9,7 +9,6 @@ from typing import Any
 import attrs
 
 import actorkit as ak
-from actorkit.launch.process import NodeExit
 from actorkit.demo.ground import Ground
 from actorkit.demo.messages import Standing
 from actorkit.demo.roster import Roster
@@ -101,7 +100,7 @@ class Watch:
                 self.standing = event
             case Struck():
                 self.struck[event.strike.manner is Manner.SIGKILL] += 1
-            case NodeExit():
+            case ak.NodeExit():
                 self._tell(event.node, _in_words(event))
             case ak.NodeEvent(notice=ak.NodeUp(node=node)):
                 self._tell(node, "is up")
@@ -139,11 +138,12 @@ class Watch:
         )
 
     def _with_guests(self, tops: tuple[ak.Branch, ...]) -> tuple[ak.Branch, ...]:
-        """The tree with the readers who live on other nodes."""
+        """The crew's tree with the readers who live on other nodes, without the node's own actors."""
+        crew = tuple(top for top in tops if not top.path.startswith("/actorkit."))
         if self._roster is None or not self._roster.abroad:
-            return tops
+            return crew
         guests = self._roster.branches(self._scout.seen)
-        return tuple(_grafted(top, self._roster.path, guests) for top in tops)
+        return tuple(_grafted(top, self._roster.path, guests) for top in crew)
 
     def _nodes(self) -> dict[str, int | None]:
         """How many readers live on each worker node."""
@@ -174,7 +174,7 @@ class Watch:
         return str(self._system.status(ref).details.get("doing", ""))
 
 
-def _in_words(how: NodeExit) -> str:
+def _in_words(how: ak.NodeExit) -> str:
     what = f"killed by {how.signal.name}" if how.signal else f"ended with status {how.status}"
     return f"{what}; {how.then}" if how.then else what
 

@@ -55,10 +55,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a test that takes ``kit`` if nobody else has made it a plain function by now."""
     __tracebackhide__ = True
     if (simulated := getattr(pyfuncitem.obj, "simulated", None)) is not None:
-        config: Any = (
-            pyfuncitem.config
-        )  # releases of pytest differ in what they call a nodeid's type
-        simulated.called = config.cwd_relative_nodeid(pyfuncitem.nodeid)
+        simulated.called = _as_called(pyfuncitem)
     if not (_takes_kit(pyfuncitem) and iscoroutinefunction(pyfuncitem.obj)):
         return None
     wanted = signature(pyfuncitem.obj).parameters
@@ -220,6 +217,15 @@ def _only_leaf(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
+
+
+def _as_called(item: pytest.Item) -> str:
+    """How a test is named on the command line, where pytest was started."""
+    # Not by the config's own ``cwd_relative_nodeid``: releases of pytest differ in what they give it and take from it.
+    _, mark, inside = str(item.nodeid).partition("::")
+    path, here = item.path, item.config.invocation_params.dir
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    return f"{shown.as_posix()}{mark}{inside}"
 
 
 def _takes_kit(item: pytest.Item) -> bool:

@@ -161,6 +161,8 @@ async def test_a_name_moves_to_an_actor_of_another_node() -> None:
         await quiet()
         assert holders(cluster) == {bruce.ref.address}
         assert left_over(cluster)[0] == 2  # the entry of b, and what is shown
+        names = a._names.names()  # noqa: SLF001
+        assert {name: ref.address for name, ref in names.items()} == {"king": bruce.ref.address}
 
 
 # Nodes come and go --------------------------------------------------------------------------------------------------

@@ -137,10 +137,10 @@ async def test_node_up_comes_before_all_it_says_and_lost_after() -> None:
         for _ in range(3):
             await b.disconnect("a")
             await until_down(a, "b")
+            await quiet()
             here.log.clear()
             back.tell(Note("first"))  # dials
             await until(lambda: len(here.log) == 2)
-
             await here.do(watching(far))
             await here.do(linking(far))
             await quiet()
@@ -152,6 +152,7 @@ async def test_node_up_comes_before_all_it_says_and_lost_after() -> None:
             assert kinds[:3] == [ak.NodeUp, Note, Note]
             assert set(kinds[3:5]) == {ak.Down, ak.Exit}
             assert kinds[5] is ak.NodeLost
+            await b.connect("a")  # a itself takes its time, for the connection broke soon
             other = await player(b)
             far = await seen(a, other)
 

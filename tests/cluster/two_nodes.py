@@ -236,7 +236,13 @@ async def checked_node(
     name: str, *, grants: tuple[str, ...] = ALL, **options: Any
 ) -> AsyncGenerator[ak.Node]:
     """Open a node whose books must balance at the end, and of which nothing may be left."""
-    settings: dict[str, Any] = {"secret": SECRET, "logs": False, "audit": True, "watchdog": None, **options}
+    settings: dict[str, Any] = {
+        "secret": SECRET,
+        "logs": False,
+        "audit": True,
+        "watchdog": None,
+        **options,
+    }
     async with ak.open_node(name, grants=grants, **settings) as node:
         yield node
         await quiet()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import actorkit as ak
+from actorkit.cluster.names import resolver
 from actorkit.launch.cluster import LocalCluster
 from tests.cluster.two_nodes import nodes, player, quiet, seen, until, until_down
 from tests.conformance.test_distribution import in_real_time
@@ -121,6 +122,8 @@ async def test_e66_names_of_processes() -> None:
     """Registered anywhere, a name is the same actor on every node, refused everywhere, and free when its holder dies."""
     async with court() as c:
         king = c.nobles["p"]
+        with pytest.raises(ak.CodeMissing, match="keep_mine is not known on node p"):
+            await c.node.register(KING, king, resolve=resolver(keep_mine))  # marked here only
         assert await c.nobles["q"].ask(Crown(king)) == "done"
         assert await c.kings() == {king.address}
         for noble in c.nobles.values():

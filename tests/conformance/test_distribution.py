@@ -18,8 +18,8 @@ import trio
 import actorkit as ak
 from actorkit.cluster import frames
 from actorkit.cluster.handshake import ClientHandshake, Identity
-from actorkit.launch.cluster import LocalCluster
 from actorkit.cluster.wire import FrameWriter
+from actorkit.launch.cluster import LocalCluster
 from actorkit.seams.transport import Connection, TcpTransport
 from tests.cluster.two_nodes import Trapping, spawning, until, watching
 from tests.conformance import far

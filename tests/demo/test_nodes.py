@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,6 @@ import pytest
 import trio
 
 import actorkit as ak
-from actorkit.launch.process import NodeExit
 from actorkit.demo import crew
 from actorkit.demo.corpus import open_corpus
 from actorkit.demo.ground import Ground, NoGround, open_ground, worker_names
@@ -111,17 +111,44 @@ def test_a_job_broken_off_leaves_no_process(text: Path) -> None:
     assert gone(pids)
 
 
+def test_nodes_that_die_more_often_than_they_are_struck_are_given_up(text: Path) -> None:
+    """If a worker cannot stay up, the job is broken off, the verdict says why, and nothing is left."""
+
+    class Slaying(_Following):
+        async def follow(self, look: Callable[[], View]) -> None:
+            while True:
+                told = [str(incident) for incident in look().incidents]
+                for line in told:
+                    if "restarted as" in line:
+                        _kill(int(line.rpartition(" ")[2]))
+                await trio.sleep(0.01)
+
+    verdict = trio.run(_done, _job(text, 0, 2, seed=1), Slaying())
+    assert not verdict.good
+    run = verdict.disturbed
+    assert run.gave_up.startswith("the nodes gave up: node worker-")
+    assert run.left_behind == ()
+    assert run.books.balanced
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 # The ground -------------------------------------------------------------------------------------------------------
 
 
 def test_a_killed_node_comes_back_and_nothing_is_left_at_the_end() -> None:
     """Its end is told, there is a successor, and after the block there is neither process nor port."""
-    told: list[NodeExit] = []
+    told: list[ak.NodeExit] = []
 
     async def main() -> Ground:
         async with open_ground(_WORKERS[:1]) as ground:
             ground.system.events.subscribe(
-                lambda e: told.append(e) if isinstance(e, NodeExit) else None
+                lambda e: told.append(e) if isinstance(e, ak.NodeExit) else None
             )
             worker = ground.workers["worker-1"]
             worker.kill()

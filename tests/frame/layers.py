@@ -52,6 +52,8 @@ PURE = (
     "cluster/handshake.py",
     "cluster/liveness.py",
     "cluster/membership.py",
+    "cluster/nametable.py",
+    "cluster/namewords.py",
     "cluster/outbox.py",
     "cluster/wire.py",
     "launch/orders.py",

@@ -422,7 +422,7 @@ def test_code_that_will_not_die_is_told() -> None:
     """A loop that swallows its cancellation ends the run instead of holding it up for ever."""
 
     async def undying(_: ak.Node) -> None:
-        for _ in range(100_000):
+        for _again in range(100_000):
             try:
                 await trio.lowlevel.checkpoint()
             except trio.Cancelled:
