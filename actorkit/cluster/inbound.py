@@ -30,6 +30,7 @@ from actorkit.kernel.wait import Wait, check_circle
 if TYPE_CHECKING:
     from actorkit.cluster.link import Link
 
+INTERNAL = "actorkit."  # what the names of a node's own actors begin with
 MAX_TAGS = 1 << 13  # classes of messages over one connection
 LONGEST = 86_400  # seconds: a time-out beyond that is no more than that
 MAX_NAME = 1 << 10  # characters of a wire name
@@ -257,6 +258,8 @@ class Inbound:
         return self._runtime.registry.holder(str(to))
 
     def _lose(self, message: Any, to: int | str, why: DeadReason) -> None:
+        if isinstance(to, str) and to.startswith(INTERNAL):  # this node is closing
+            return
         self._runtime.sent += 1
         path = f"name:{to}" if isinstance(to, str) else f"{self._runtime.node}#{to}"
         self._runtime.dead_letters.add(DeadLetter(message, path, why))
@@ -351,7 +354,9 @@ class Inbound:
         target = watch.target
         if not (isinstance(target, RemoteCell) and target.peer is self._peer):
             self._runtime.relations.enter(watch.watcher, target, watch.name, watch.monitor)
-            raise ProtocolError(f"it tells of the end of {target.path}, which is none of its actors")
+            raise ProtocolError(
+                f"it tells of the end of {target.path}, which is none of its actors"
+            )
         address = self._peer.address_of(serial) if serial else None
         cell.put(Signal(Down(watch.monitor, target.ref, address, why, watch.name)))
 

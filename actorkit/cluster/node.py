@@ -264,7 +264,7 @@ class RemoteNode:
     @property
     def up(self) -> bool:
         """Whether there is a connection to it."""
-        return self._peer.link is not None
+        return self._name == self._node.name or self._peer.link is not None
 
     @property
     def _peer(self) -> Peer:
@@ -300,6 +300,8 @@ class RemoteNode:
             NotGranted: the node has not granted ``spawn``.
             CodeMissing: the actor's class is not known there, and may not be shipped.
         """
+        if self._name == self._node.name:
+            return await self._node.spawn(props, name=name, start_timeout=start_timeout)
         cell, _ = await start_elsewhere(
             self._node.fabric, self._name, props, name=name_of(name) if name is not None else None,
             start_timeout=start_timeout,
@@ -346,6 +348,8 @@ class RemoteNode:
 
     async def _ask(self, request: Request[Any]) -> Any:
         check_unfenced()
+        if self._name == self._node.name:
+            return await services.carry_out(self._node.fabric, None, request)
         call = ServiceCall(direct_cell(), self._name, type(request).__qualname__)
         self._node.runtime.clock.expire(call, SERVICE_TIMEOUT)
         self._node.fabric.call(self._peer, request, call)

@@ -119,7 +119,9 @@ class RemoteCell(Cell):
         if self.stale:
             return self.lose(message, DeadReason.NO_ACTOR)
         if link.outbox.full:
-            return self.lose(message, DeadReason.OUTBOX_FULL)
+            link.flush()  # the network may take it in the midst of a turn
+            if link.outbox.full or self.peer.link is not link:
+                return self.lose(message, DeadReason.OUTBOX_FULL)
         link.out.tell(self.to, message, sender_of())
         return True
 

@@ -252,7 +252,7 @@ def check_granted(link: Link, request: Any, me: str) -> None:
         raise NotGranted(me, grant.value)
 
 
-async def carry_out(fabric: Fabric, link: Link, request: Any) -> Any:
+async def carry_out(fabric: Fabric, link: Link | None, request: Any) -> Any:
     """Answer a request; whatever it raises is told the peer as text."""
     handler = cast("Callable[..., Any]", _HANDLERS[type(request)])
     answer = handler(fabric, link, request)
@@ -356,16 +356,16 @@ def _class_named(fabric: Fabric, name: str) -> type[Actor[Any]]:
 # Looking in ----------------------------------------------------------------------------------------------------------
 
 
-def _whereis(fabric: Fabric, _: Link, request: Whereis) -> Ref[Any] | None:
+def _whereis(fabric: Fabric, _: Link | None, request: Whereis) -> Ref[Any] | None:
     holder = fabric.runtime.registry.holder(request.name)
     return holder.ref if holder is not None else None
 
 
-def _names(fabric: Fabric, _: Link, __: Names) -> dict[str, Ref[Any]]:
+def _names(fabric: Fabric, _: Link | None, __: Names) -> dict[str, Ref[Any]]:
     return {name: cell.ref for name, cell in fabric.runtime.registry.names().items()}
 
 
-def _tree(fabric: Fabric, _: Link, __: Tree) -> Rows:
+def _tree(fabric: Fabric, _: Link | None, __: Tree) -> Rows:
     rows: list[Row] = []
     for cell in fabric.runtime.roots():
         _flatten(branch_of(cell), 0, rows)
@@ -396,7 +396,7 @@ def trees_of(rows: Sequence[Row], at: int = 0, depth: int = 0) -> tuple[Branch, 
     return tuple(found)
 
 
-def _status(fabric: Fabric, _: Link, request: GetStatus) -> StatusText | None:
+def _status(fabric: Fabric, _: Link | None, request: GetStatus) -> StatusText | None:
     cell = _actor_at(fabric, request.actor)
     if cell is None:
         return None
@@ -407,11 +407,11 @@ def _status(fabric: Fabric, _: Link, request: GetStatus) -> StatusText | None:
     return StatusText(fields)
 
 
-def _info(fabric: Fabric, _: Link, __: GetInfo) -> NodeInfo:
+def _info(fabric: Fabric, _: Link | None, __: GetInfo) -> NodeInfo:
     return fabric.info()
 
 
-def _kill(fabric: Fabric, _: Link, request: Kill) -> bool:
+def _kill(fabric: Fabric, _: Link | None, request: Kill) -> bool:
     cell = _actor_at(fabric, request.path)
     if cell is None:
         return False
@@ -419,7 +419,7 @@ def _kill(fabric: Fabric, _: Link, request: Kill) -> bool:
     return True
 
 
-def _stop_node(fabric: Fabric, _: Link, __: StopNode) -> bool:
+def _stop_node(fabric: Fabric, _: Link | None, __: StopNode) -> bool:
     fabric.stop_requested()
     return True
 

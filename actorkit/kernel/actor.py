@@ -67,7 +67,8 @@ def shipped_classes() -> Generator[None]:
     finally:
         made, _UNFINISHED = _UNFINISHED, before
     for cls in made:
-        cls.__actorkit_finish__()
+        if "__actorkit_table__" in cls.__dict__:  # else it was known here already, and this is a mould thrown away
+            cls.__actorkit_finish__()
 
 
 class Actor(Generic[M_contra]):

@@ -237,9 +237,10 @@ class Dispatcher:
         self._serve()
 
     def _end_turn(self) -> None:
-        steps, self._turn_ends = self._turn_ends, []
-        for step in steps:
-            step()
+        while self._turn_ends:  # a step may add others
+            steps, self._turn_ends = self._turn_ends, []
+            for step in steps:
+                step()
 
     def wake(self) -> None:
         """Get a carrier to look at the run queue.

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -381,11 +382,8 @@ async def victim(role: str = "serve", *arguments: str) -> AsyncGenerator[Victim]
     command = [sys.executable, "-W", "error", "-m", "tests.cluster.hostile", role, *arguments]
     pipe = subprocess.PIPE
     async with trio.open_nursery() as nursery:
-        process: trio.Process = await nursery.start(
-            lambda task_status: trio.run_process(
-                command, stdin=pipe, stdout=pipe, cwd=ROOT, task_status=task_status
-            )
-        )
+        start = partial(trio.run_process, command, stdin=pipe, stdout=pipe, cwd=ROOT)
+        process: trio.Process = await nursery.start(start)
         try:
             found = Victim(process)
             with trio.fail_after(PATIENCE):
@@ -401,7 +399,7 @@ async def victim(role: str = "serve", *arguments: str) -> AsyncGenerator[Victim]
 
 WATCHED = frozenset(
     {"pickle.find_class", "exec", "compile", "import", "os.system", "os.exec", "os.posix_spawn"}
-    | {"os.fork", "subprocess.Popen", "open", "os.remove", "socket.connect", "ctypes.dlopen"}
+    | {"os.fork", "subprocess.Popen", "os.remove", "socket.connect", "ctypes.dlopen"}
 )
 
 
@@ -434,7 +432,7 @@ class Lookout:
 async def _serve(options: dict[str, Any], lookout: Lookout | None) -> None:
     async with open_quiet("town", SECRET_OF[options.pop("grants", "none")], **options) as node:
         await node.spawn(ak.props(Townsman), name=HALL)
-        _say({"address": node.address})
+        _say({"address": node.address, **_counts(node)})
         async with trio.lowlevel.FdStream(os.dup(0)) as orders:
             async for order in orders:
                 if lookout is not None and order == b"arm\n":

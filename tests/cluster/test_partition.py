@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import attrs
@@ -68,11 +69,8 @@ async def world(*names: str) -> AsyncGenerator[World]:
                         handshake_timeout=1.0,
                     )
                 )
-                log = told[name] = []
-                node.events.subscribe(
-                    lambda event, log=log: log.append((trio.current_time(), event.notice)),
-                    NodeEvent,
-                )
+                told[name] = []
+                node.events.subscribe(partial(_noted, told[name]), NodeEvent)
                 opened.append(node)
             made = World(roads, tuple(opened), told)
             await made.until_whole()
@@ -80,6 +78,10 @@ async def world(*names: str) -> AsyncGenerator[World]:
             yield made
             roads.heal()
             await made.until_whole()
+
+
+def _noted(log: list[tuple[float, ak.NodeUp | ak.NodeLost]], event: NodeEvent) -> None:
+    log.append((trio.current_time(), event.notice))
 
 
 async def watched(observer: Strings, far: ak.Ref[Any]) -> ak.Monitor:
@@ -103,7 +105,9 @@ async def test_both_sides_notice_in_time(one_way: bool) -> None:
         cut = trio.current_time()
         w.roads.block("a", "b", one_way=one_way)
         await until(lambda: w.losses("b"))
-        await until(lambda: w.losses("a"))  # one way, b's ticks still come, then the news that it gave up
+        await until(
+            lambda: w.losses("a")
+        )  # one way, b's ticks still come, then the news that it gave up
         for node in "ab":
             (when, whom, reason), *more = w.losses(node)
             assert (more, {node, whom}) == ([], {"a", "b"})
@@ -201,7 +205,7 @@ async def test_a_network_that_flaps() -> None:
                 await until(lambda: "b" not in a.nodes())
             else:
                 w.roads.cut()
-            await until(lambda n=watches: len(here.downs) == n)
+            await until(lambda: len(here.downs) == watches)
             w.roads.heal()
             await w.until_whole()
             far.tell(Note(number))

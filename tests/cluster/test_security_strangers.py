@@ -186,7 +186,11 @@ async def test_a_replayed_server_is_found_out() -> None:
 
 async def test_a_node_that_is_relayed_to_itself_hangs_up() -> None:
     """An attacker who hands a node's own words to its own listener is told ``SELF`` at most, and is no peer."""
-    async with besieged() as siege, await TcpTransport().listen() as listener, trio.open_nursery() as n:
+    async with (
+        besieged() as siege,
+        await TcpTransport().listen() as listener,
+        trio.open_nursery() as n,
+    ):
         tapped: list[bytes] = []
 
         async def carry(source: Connection, sink: Connection) -> None:
@@ -209,7 +213,11 @@ async def test_a_node_that_is_relayed_to_itself_hangs_up() -> None:
 
 async def test_a_reflected_challenge_proves_nothing() -> None:
     """Across two connections: the node's own HELLO and PROOF, had from its dial, are no verdict and no proof for another."""
-    async with besieged() as siege, await TcpTransport().listen() as listener, trio.open_nursery() as n:
+    async with (
+        besieged() as siege,
+        await TcpTransport().listen() as listener,
+        trio.open_nursery() as n,
+    ):
         n.start_soon(_expect_failure, siege.node, listener.address)
         dialled = await listener.accept()  # the node dials the attacker
         hello = await dialled.receive_some(512)
@@ -246,7 +254,7 @@ async def test_a_relay_between_two_nodes_cannot_say_a_word() -> None:
                 siege.events.clear()
                 tap.meddling = True
                 far.tell(Say("x" * 100))
-                await until(lambda: not tap.meddling)
+                await until(lambda tap=tap: not tap.meddling)
                 with pytest.raises(ak.NodeDown):
                     await far.ask(Repeat(2))
                 await until(siege.failures)
@@ -276,7 +284,7 @@ class Meddler(Tap):
         while data := await read_some(source):
             if self.meddling and tape is self.said:
                 self.meddling = False
-                data = self._change(data)  # noqa: PLW2901 - that is what a meddler does
+                data = self._change(data)
             await sink.send_all(data)
         sink.abort()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ import actorkit as ak
 from actorkit.cluster.events import ConnectionFailed
 from actorkit.cluster.handshake import ClientHandshake, Identity
 from actorkit.cluster.keys import Secret
-from actorkit.cluster.tls import Tls
 from actorkit.seams.transport import TcpTransport
 from tests.cluster.hostile import (
     HALL,
@@ -96,9 +95,11 @@ async def test_a_client_without_a_certificate_is_refused(tmp_path: Path) -> None
         stream = trio.SSLStream(inner, context)
         await stream.do_handshake()  # in TLS 1.3 a client is done before it is refused
         hello = ClientHandshake(Identity("bare", 1), Secret(SECRET), nonce()).start()
-        with pytest.raises(trio.BrokenResourceError):
+        answer = b""
+        with suppress(trio.BrokenResourceError):
             await stream.send_all(hello)
-            assert await stream.receive_some(512) == b"an answer"
+            answer = bytes(await stream.receive_some(512))
+        assert answer == b""
         inner.abort()
         await until(lambda: town.failures)
         assert town.failures == ["no TLS with the peer: PEER_DID_NOT_RETURN_A_CERTIFICATE"]

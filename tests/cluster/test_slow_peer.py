@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -34,6 +35,10 @@ LIMIT = 2 * MIB
 PAYLOAD = "x" * 100
 
 
+def _is_watched(node: ak.Node, ref: ak.Ref[Any], times: int) -> bool:
+    return len(node.status(ref).monitored_by) == times
+
+
 async def asks(far: ak.Ref[Any], count: int) -> list[float]:
     """How long so many asks take, each."""
     times: list[float] = []
@@ -54,7 +59,9 @@ async def test_a_stopped_peer_costs_an_outbox_and_nobody_else_time() -> None:
         with trio.fail_after(4 * PATIENCE):
             await sender.connect(slow.address)
             stopped = sender.remote("town").named(HALL)
-            await sender.disconnect("town")  # both are called so: the other one gets in under its name
+            await sender.disconnect(
+                "town"
+            )  # both are called so: the other one gets in under its name
             await sender.connect(slow.address)
             async with open_quiet("helper", ticktime=60) as helper:
                 await helper.connect(fast.address)
@@ -108,8 +115,10 @@ async def test_signals_that_nobody_reads_cut_the_connection() -> None:
         mute = await Attacker.dial(siege.node.address)
         for number in range(100):
             mortal = await player(siege.node, name=f"mortal{number}")
-            await mute.ops(*([frames.WATCH, f"mortal{number}", n + 1, 1000 * number + n] for n in range(50)))
-            await until(lambda m=mortal: len(siege.node.status(m.ref).monitored_by) == 50)
+            await mute.ops(
+                *([frames.WATCH, f"mortal{number}", n + 1, 1000 * number + n] for n in range(50))
+            )
+            await until(partial(_is_watched, siege.node, mortal.ref, 50))
             await end(mortal, ak.Failed("x" * 5_000))
             if siege.events:
                 break

@@ -10,7 +10,7 @@ import attrs
 import trio
 
 import actorkit as ak
-from actorkit.testing import Sim, kill_actor
+from actorkit.testing import NodeGone, Sim, kill_actor
 from tests.simulation.cluster import (
     DEATHS,
     FAILURES,
@@ -221,6 +221,17 @@ async def settle_in(sim: Sim, node: ak.Node) -> None:
     await node.spawn(ak.props(Resident, sim), name=RESIDENT)
 
 
+async def restart(sim: Sim, name: str) -> None:
+    """Kill a node and start it again, if no fault has killed it already."""
+    await trio.sleep(1.5)
+    if name in sim.nodes:
+        sim.kill_node(name)
+        try:
+            await sim.restart_node(name)
+        except NodeGone:
+            return
+
+
 @law(
     nodes=NODES,
     boot=settle_in,
@@ -255,5 +266,11 @@ async def test_an_old_reference_never_reaches_a_stranger(sim: Sim) -> None:
 
         await patiently(lambda: sim.on(NODES[i], run), tries=3)
 
-    await sim.each(len(NODES), client)
+    async def clients() -> None:
+        await sim.each(len(NODES), client)
+
+    async def restarter() -> None:
+        await restart(sim, "b")
+
+    await sim.together(clients, restarter)
     await meshed(sim)

@@ -70,7 +70,7 @@ async def speak(node: ak.Node) -> None:
     boot=boot,
     ticktime=TICKTIME,
     faults=[*WEATHER, *DEATHS],
-    sometimes=["a word comes", "lost: CLOSED", "lost: TICK", "lost: REPLACED"],
+    sometimes=["a word comes", "lost: CLOSED", "lost: TICK"],
 )
 async def test_up_and_lost_take_turns_and_words_come_between(sim: Sim) -> None:
     """Each ``NodeUp`` is followed by one ``NodeLost`` of that incarnation; whatever comes from a node comes between them."""
