@@ -190,6 +190,11 @@ class Link:
                 break
         self._liveness.spoke(self._now())
 
+    def make_room(self) -> bool:
+        """Send what the transport takes, in the midst of a turn; tells whether there is room now."""
+        self.flush()
+        return not (self.closed or self.outbox.full)
+
     async def write(self) -> None:
         """The writer: sends what the transport did not take at once."""
         while True:

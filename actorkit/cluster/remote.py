@@ -118,10 +118,8 @@ class RemoteCell(Cell):
             return self.peer.tell_later(self, message)
         if self.stale:
             return self.lose(message, DeadReason.NO_ACTOR)
-        if link.outbox.full:
-            link.flush()  # the network may take it in the midst of a turn
-            if link.outbox.full or self.peer.link is not link:
-                return self.lose(message, DeadReason.OUTBOX_FULL)
+        if link.outbox.full and not link.make_room():
+            return self.lose(message, DeadReason.OUTBOX_FULL)
         link.out.tell(self.to, message, sender_of())
         return True
 
