@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
 import attrs
@@ -120,7 +121,8 @@ class Fabric:
         """Run one of the node's own tasks."""
         nursery = self.runtime.dispatcher.nursery
         if nursery is not None:
-            nursery.start_soon(function, *args, name=name)
+            context = self.runtime.context.copy()  # in which no actor runs
+            context.run(partial(nursery.start_soon, function, *args, name=name))
 
     # What actors and people want ---------------------------------------------------------------------------------
 

@@ -131,6 +131,8 @@ class Inbound:
         timeout: float | None,
         chain: list[Any],
     ) -> None:
+        if timeout is not None and not timeout >= 0:  # not a number, which is neither
+            raise ProtocolError(f"a time-out is a number from 0 up, got {timeout}")
         decode = self._decoder(tag)
         message = decode(fields)
         cell = self._find(to)
@@ -166,7 +168,7 @@ class Inbound:
         Whole seconds, so that peers cannot make one lane of time-outs for each of their whims.
         """
         clock = self._runtime.clock
-        seconds = call.seconds = float(min(max(1, math.ceil(timeout)), LONGEST))
+        seconds = call.seconds = float(max(1, math.ceil(min(timeout, LONGEST))))
         lane = clock.lanes.get(seconds)
         if lane is None:
             clock.expire(call, seconds)
@@ -330,7 +332,8 @@ class Inbound:
     def _watch(self, to: int | str, watcher: int, monitor: int) -> None:
         cell = self._find(to)
         if cell is None or not State.STARTING <= cell.state <= State.STOPPING:
-            self._link.out.down(watcher, monitor, 0, NO_ACTOR)
+            last_words = to if isinstance(to, int) else 0  # may still be under way
+            self._link.out.down(watcher, monitor, 0, NO_ACTOR, last_words)
             return
         name = to if isinstance(to, str) else None
         watch = self._runtime.relations.enter(self._peer.cell_of(watcher), cell, name)

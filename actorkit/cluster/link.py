@@ -250,7 +250,7 @@ class Link:
                     break
                 stuck = None
                 with self._cut_off_if_wrong():
-                    if dispatcher.awake or not dispatcher.lends_turns:
+                    if dispatcher.awake:
                         self._arrived(data)
                     else:
                         stuck = dispatcher.lend_turn(carrier, self._arrived, data)

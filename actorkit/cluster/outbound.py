@@ -142,9 +142,12 @@ class Outbound:
 
     # Signals -----------------------------------------------------------------------------------------------------
 
-    def down(self, watcher: int, monitor: int, serial: int, reason: ExitReason) -> None:
-        """A watched actor is gone."""
-        self.say(frames.DOWN, watcher, monitor, serial, self._any(reason), sender=serial)
+    def down(
+        self, watcher: int, monitor: int, serial: int, reason: ExitReason, sender: int | None = None
+    ) -> None:
+        """A watched actor is gone: behind everything it has said."""
+        speaker = serial if sender is None else sender
+        self.say(frames.DOWN, watcher, monitor, serial, self._any(reason), sender=speaker)
 
     def exit(self, op: tuple[int, int, int | str], reason: ExitReason, *, linked: bool) -> None:
         """An exit signal: from whom, sitting in which seat, to whom."""

@@ -208,8 +208,6 @@ class Dispatcher:
         if not self.awake:
             self.wake()
 
-    lends_turns = True  # whether a task that brings work may serve it itself
-
     def lend_turn(
         self, carrier: Carrier, bring: Callable[[Any], None], work: Any
     ) -> tuple[Cell, Any] | None:

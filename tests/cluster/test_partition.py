@@ -80,6 +80,10 @@ async def world(*names: str) -> AsyncGenerator[World]:
             await made.until_whole()
 
 
+def _has_heard(observer: Strings, times: int) -> bool:
+    return len(observer.downs) == times
+
+
 def _noted(log: list[tuple[float, ak.NodeUp | ak.NodeLost]], event: NodeEvent) -> None:
     log.append((trio.current_time(), event.notice))
 
@@ -205,7 +209,7 @@ async def test_a_network_that_flaps() -> None:
                 await until(lambda: "b" not in a.nodes())
             else:
                 w.roads.cut()
-            await until(lambda: len(here.downs) == watches)
+            await until(partial(_has_heard, here, watches))
             w.roads.heal()
             await w.until_whole()
             far.tell(Note(number))

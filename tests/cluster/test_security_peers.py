@@ -168,7 +168,7 @@ WRONG: dict[str, list[Any]] = {
     "a Down with no reason": [frames.DOWN, 1, 1, 1, "because"],
     "an Exit with no reason": [frames.EXIT, 1, 1, "hall", 12, False],
     "a time that is none": [frames.ASK, "hall", 1, TAGS[Never], [], 0, float("nan"), []],
-    "a time in the past": [frames.ASK, "hall", 1, TAGS[Never], [], 0, -1.0, []],
+    "a time below 0": [frames.ASK, "hall", 1, TAGS[Never], [], 0, -1.0, []],
     "a chain of nonsense": [frames.ASK, "hall", 1, TAGS[Never], [], 3, None, [[1, 2, 3, 4]]],
     "a request to the node that is none": [frames.REQUEST, 1, _SAY, [1]],
     "peers that are none": [frames.PEERS, [["b"]]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgpack
@@ -157,7 +158,7 @@ async def test_a_replayed_conversation_opens_nothing(decoded: list[int]) -> None
         for parts in (tap.said, [b"".join(tap.said)]):
             siege.events.clear()
             said = await closes(siege, *parts)
-            assert said not in b"".join(tap.answered)
+            assert not said or said not in b"".join(tap.answered)
             assert len(said) < 100  # a challenge, and then nothing
             await until(siege.failures)
             assert "'recorded' does not know the secret it named" in siege.failures()[0]
@@ -254,11 +255,15 @@ async def test_a_relay_between_two_nodes_cannot_say_a_word() -> None:
                 siege.events.clear()
                 tap.meddling = True
                 far.tell(Say("x" * 100))
-                await until(lambda tap=tap: not tap.meddling)
+                await until(partial(_is_done, tap))
                 with pytest.raises(ak.NodeDown):
                     await far.ask(Repeat(2))
                 await until(siege.failures)
                 assert "fails its check" in siege.failures()[0]
+
+
+def _is_done(meddler: Meddler) -> bool:
+    return not meddler.meddling
 
 
 def _flipped(data: bytes) -> bytes:
