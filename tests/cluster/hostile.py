@@ -12,7 +12,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
@@ -127,7 +127,7 @@ class Townsman(ak.Actor[Say | Strict | Repeat | Never | Rows | Letter]):
         self.kept.append(reply)
 
     @ak.on(Rows)
-    async def rows(self, msg: Rows) -> Any:
+    async def rows(self, msg: Rows) -> AsyncIterator[int]:
         """Count."""
         for number in range(msg.upto):
             yield number
@@ -179,7 +179,7 @@ class Siege:
 
 def open_quiet(name: str, secret: Any = SECRET, **options: Any) -> Any:
     """A node that logs nothing."""
-    settings = {"logs": False, "watchdog": None, "mesh": False, **options}
+    settings: dict[str, Any] = {"logs": False, "watchdog": None, "mesh": False, **options}
     return ak.open_node(name, secret=secret, **settings)
 
 

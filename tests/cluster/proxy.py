@@ -145,7 +145,9 @@ class Roads:
     def block(self, one: Iterable[str], other: Iterable[str], *, one_way: bool = False) -> None:
         """Let nothing through from the nodes of one side to those of the other, and back unless told otherwise."""
         for pair in product(one, other):
-            self._blocked |= {pair} if one_way else {pair, pair[::-1]}
+            self._blocked.add(pair)
+            if not one_way:
+                self._blocked.add((pair[1], pair[0]))
         self._set()
 
     def heal(self) -> None:

@@ -63,9 +63,8 @@ def payloads(path: Path) -> list[Any]:
     shells += [cloudpickle.dumps(Program(path)), cloudpickle.dumps(path.touch)]
     text = pickle.dumps(Shell(path), 0).decode("ascii")
     return [
-        *shells[:3], shells[-1], text, [shells[0], text], {"py/reduce": [{"py/type": "os.system"}, text]},
-        {16: ["os.system", 1, [f"touch {path}"]]}, {15: ["os.system", [f"touch {path}"]]},
-        {13: ["town", 0, shells[1], text]}, {1: shells}, {2: [shells[1]]},
+        shells[0], shells[3], shells[-1], text, {"py/reduce": [{"py/type": "os.system"}, text]},
+        {16: ["os.system", 1, [f"touch {path}"]]}, {15: ["os.system", [shells[1]]]}, {1: shells},
     ]  # fmt: skip
 
 
@@ -102,6 +101,10 @@ def poisoned(value: Any, poison: Any) -> Iterator[Any]:
         for at, part in enumerate(value):
             for worse in poisoned(part, poison):
                 yield [*value[:at], worse, *value[at + 1 :]]
+
+
+def _extension(data: bytes) -> bytes:
+    return bytes(msgpack.Packer().pack(msgpack.ExtType(4, data)))
 
 
 async def say(address: str, ops: list[Any]) -> None:
@@ -145,7 +148,7 @@ async def test_a_pickle_is_executed_in_no_field_of_any_op(grants: str, tmp_path:
             ]
             await say(town.address, worse)
             told = await town.report()
-            assert len(worse) > 1000
+            assert len(worse) > 500
             assert told["seen"] == []
             assert not canary.exists()
             assert told["links"] <= 1
@@ -155,7 +158,7 @@ async def test_a_pickle_for_a_frame_is_executed_nowhere(tmp_path: Path) -> None:
     """Neither as the body of a frame, nor in fragments, nor as an extension, nor before or within the handshake."""
     canary = tmp_path / "canary"
     bodies = [p for p in payloads(canary) if isinstance(p, bytes)]
-    bodies += [msgpack.packb(msgpack.ExtType(4, body)) for body in bodies]
+    bodies += [_extension(body) for body in bodies]
     with trio.fail_after(60):
         async with victim("watched") as town:
             await say(town.address, list(OPS))

@@ -14,6 +14,7 @@ import actorkit as ak
 from actorkit.cluster.events import ConnectionFailed
 from actorkit.cluster.handshake import ClientHandshake, Identity
 from actorkit.cluster.keys import Secret
+from actorkit.codec import pack_plain
 from actorkit.seams.transport import Connection, TcpTransport
 from tests.cluster.hostile import (
     HALL,
@@ -296,7 +297,7 @@ class Meddler(Tap):
 
 # Garbage --------------------------------------------------------------------------------------------------------------
 
-GARBAGE = {
+GARBAGE: dict[str, bytes] = {
     "nothing": b"",
     "zeros": bytes(4096),
     "ones": b"\xff" * 4096,
@@ -305,7 +306,7 @@ GARBAGE = {
     "magic and nonsense": b"actk\x01\xf9\x01" + bytes(505),
     "magic and a length that none has": b"actk\x01\xff\xff" + bytes(100),
     "a proof before a hello": b"actk\x03\x20\x00" + bytes(32),
-    "msgpack": msgpack.packb([[1, 2, 3, ["x"]]] * 50),
+    "msgpack": pack_plain([[1, 2, 3, ["x"]]] * 50),
     "much": bytes(range(256)) * 10_000,
 }
 
