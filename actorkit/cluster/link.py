@@ -80,7 +80,10 @@ class EndCall:
         self.wait = wait
 
     def answered(self, value: Any) -> None:
-        """It has ended."""
+        """It has ended; if it sat in a seat of ours, the seat is free before anybody hears."""
+        ended = self.wait.target
+        if ended is not None and ended.seat is not None:
+            ended.seat.vacate(ended)
         self.wait.resolve(value)
 
     def fail(self, error: BaseException) -> None:

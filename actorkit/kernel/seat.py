@@ -103,6 +103,8 @@ class Seat:
 
     def let_in(self, cell: Cell) -> None:
         """An incarnation that lives elsewhere sits here from now on: mail that has waited for it goes there."""
+        if self.cell.elsewhere:
+            self.vacate(self.cell)
         waiting = self.cell
         cell.seat = self
         self.cell = self.ref._cell = cell

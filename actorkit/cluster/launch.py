@@ -1,2 +1,0 @@
-from actorkit.launch.cluster import *  # noqa
-from actorkit.launch.cluster import LocalCluster  # noqa
