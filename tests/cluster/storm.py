@@ -20,7 +20,7 @@ import attrs
 import trio
 
 import actorkit as ak
-from actorkit.cluster.launch import LocalCluster
+from actorkit.launch.cluster import LocalCluster
 from tests.cluster.two_nodes import until
 
 NODES = ("a", "b", "c", "d")
