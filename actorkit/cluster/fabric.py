@@ -146,7 +146,8 @@ class Fabric:
     def want(self, peer: Peer) -> None:
         """Something waits to be sent to a peer."""
         name = peer.name
-        if self._dials or self._membership.state(name) is not Reach.UNKNOWN:
+        coming = self._dials or self._unconfirmed or self.doors.waiting()
+        if coming or self._membership.state(name) is not Reach.UNKNOWN:
             self.carry_out(self._membership.want(name, self.now()))
         else:  # whoever makes names up shall not have them remembered
             self.carry_out([GiveUp(name, LostReason.UNREACHABLE)])

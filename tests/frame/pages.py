@@ -79,8 +79,9 @@ def scripts_of(blocks: list[Block]) -> list[Script]:
         elif block.language == "python":
             scripts.append(_script(block))
         elif block.mark in ("output", "fails"):
-            printed = (_last(scripts, block).output or "") + block.text
-            scripts[-1] = replace(scripts[-1], output=printed, fails=block.mark == "fails")
+            at = _last_running(scripts, block)
+            printed = (scripts[at].output or "") + block.text
+            scripts[at] = replace(scripts[at], output=printed, fails=block.mark == "fails")
     return scripts
 
 
@@ -96,7 +97,7 @@ def _last_running(scripts: list[Script], block: Block) -> int:
     for at in reversed(range(len(scripts))):
         if not scripts[at].fragment:
             return at
-    raise ValueError(f"{block.page}:{block.line} continues a block, but there is none")
+    raise ValueError(f"{block.page}:{block.line} {block.mark}: no Python block comes before it")
 
 
 def commands_of(blocks: list[Block]) -> list[tuple[str, str]]:
@@ -128,9 +129,3 @@ def _mark_above(lines: list[str], number: int) -> str:
     above = [line for line in lines[max(0, number - 2) : number] if line.strip()]
     found = _MARK.match(above[-1]) if above else None
     return found[1] if found else ""
-
-
-def _last(scripts: list[Script], block: Block) -> Script:
-    if not scripts:
-        raise ValueError(f"{block.page}:{block.line} {block.mark}: no Python block comes before it")
-    return scripts[-1]
