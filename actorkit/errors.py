@@ -76,8 +76,8 @@ class ActorDied(AskError):
 class NodeDown(AskError):
     """The node the actor lives on cannot be reached, so the outcome is unknown."""
 
-    def __init__(self, node: str) -> None:
-        super().__init__(f"node {node} is down or unreachable")
+    def __init__(self, node: str, why: str = "") -> None:
+        super().__init__(why or f"node {node} is down or unreachable")
         self.node = node
 
 
@@ -208,7 +208,8 @@ class NotGranted(NodeError, Refused):
 
     def __init__(self, node: str, grant: str) -> None:
         super().__init__(
-            f"node {node} has not granted {grant!r} to this node; open it with a secret that does"
+            f"node {node} has not granted {grant!r} to this node: open node {node} with a secret that grants it "
+            f"to this one (grants=[{grant!r}] there)"
         )
         self.node = node
         self.grant = grant

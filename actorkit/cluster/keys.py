@@ -47,6 +47,8 @@ class Grant(StrEnum):
 
 
 GRANTS = frozenset(Grant)
+_BY_VALUE = {grant.value: grant for grant in Grant}
+_ALL_GRANTS = ", ".join(map(repr, _BY_VALUE))
 
 
 class KeyFileError(ActorkitError):
@@ -70,10 +72,20 @@ def _is_pattern(_: object, __: object, peers: str) -> None:
         )
 
 
-def _grants(grants: Iterable[Grant | str]) -> frozenset[Grant]:
+def grants_of(grants: Iterable[Grant | str]) -> frozenset[Grant]:
+    """What is granted, checked.
+
+    Raises:
+        ValueError: there is no such grant, or it is no collection of them.
+    """
     if isinstance(grants, str):
-        raise ValueError(f"a secret's grants are a collection, got the text {grants!r}")
-    return frozenset(Grant(grant) for grant in grants)
+        raise ValueError(
+            f"grants are a collection of {_ALL_GRANTS}, got the text {grants!r}: write [{grants!r}]"
+        )
+    unknown = [grant for grant in grants if not (isinstance(grant, str) and grant in _BY_VALUE)]
+    if unknown:
+        raise ValueError(f"grants are {_ALL_GRANTS}, got {unknown[0]!r}")
+    return frozenset(_BY_VALUE[grant] for grant in grants)
 
 
 @attrs.frozen
@@ -88,7 +100,7 @@ class Secret:
     """
 
     key: bytes = attrs.field(repr=False, validator=_is_key)
-    grants: frozenset[Grant] = attrs.field(default=frozenset[Grant](), converter=_grants)
+    grants: frozenset[Grant] = attrs.field(default=frozenset[Grant](), converter=grants_of)
     peers: str = attrs.field(default="*", validator=_is_pattern)
     id: bytes = attrs.field(init=False, eq=False, repr=bytes.hex)
 

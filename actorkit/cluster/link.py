@@ -7,8 +7,7 @@ it; the writer task is woken only for what it does not take. So a request betwee
 from __future__ import annotations
 
 import traceback
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -149,6 +148,8 @@ class Link:
         self._parting: LostReason | None = None
         self._ended = trio.Event()
         self._over = trio.Event()
+        self._confirmed = False
+        self._talked = False  # since the pulse was last looked at
         self._why: LostReason | None = None
         self.told = ""  # what was wrong, if the peer broke the protocol
         self._send_now: Callable[[bytes], int] = getattr(connection, "send_nowait", _takes_nothing)
@@ -183,15 +184,18 @@ class Link:
             self.fabric.break_off(self, LostReason.OVERFLOW)
 
     def _send(self) -> None:
-        take, frame, send = self.outbox.take, self._writer.frame, self._send_now
-        while (taken := take()) is not None:
-            data = frame(*taken)
-            sent = send(data)
+        outbox = self.outbox
+        self._talked = True
+        while outbox.size:
+            taken = outbox.take()
+            if taken is None:
+                break
+            data = self._writer.frame(*taken)
+            sent = self._send_now(data)
             self.sent_bytes += len(data)
             if sent < len(data):
                 self._hand_over(memoryview(data)[sent:])
                 break
-        self._liveness.spoke(self._now())
 
     def make_room(self) -> bool:
         """Send what the transport takes, in the midst of a turn; tells whether there is room now."""
@@ -206,7 +210,7 @@ class Link:
             while self._rest is not None:
                 rest, self._rest = self._rest, None
                 await self._connection.send_all(rest)
-                self._liveness.spoke(self._now())
+                self._talked = True
                 if self.peer.crowded:
                     self.peer.let_in()
                 taken = self.outbox.take()
@@ -223,7 +227,6 @@ class Link:
         if not self._writing:
             data = self._writer.frame(frames.TICK, b"")
             sent = self._send_now(data)
-            self._liveness.spoke(self._now())
             if sent < len(data):
                 self._hand_over(memoryview(data)[sent:])
 
@@ -252,20 +255,22 @@ class Link:
                 if not data or self._over.is_set():
                     break
                 stuck = None
-                with self._cut_off_if_wrong():
+                try:
                     if dispatcher.awake:
                         self._arrived(data)
                     else:
                         stuck = dispatcher.lend_turn(carrier, self._arrived, data)
+                except ProtocolError as error:
+                    self._cut_off(error)
                 if stuck is not None:
                     self.fabric.start_soon(self.read, name=f"read {self.peer.name}")
                     await dispatcher.stay_with(carrier, *stuck)
                     return
-                for _ in range(
-                    BREATHS
-                ):  # to read faster than actors handle would only fill mailboxes
-                    if not dispatcher.ready:
-                        break
+                breaths = 0
+                while (
+                    dispatcher.ready and breaths < BREATHS
+                ):  # mailboxes are not filled faster than need be
+                    breaths += 1
                     await trio.lowlevel.cancel_shielded_checkpoint()
             self._end(self._parting or LostReason.CLOSED)
 
@@ -275,20 +280,16 @@ class Link:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return b""
 
-    @contextmanager
-    def _cut_off_if_wrong(self) -> Generator[None]:
+    def _cut_off(self, error: ProtocolError) -> None:
         """Whatever a peer says, it is the peer that is cut off."""
-        try:
-            yield
-        except ProtocolError as error:
-            self.told = error_text(error)
-            self._end(LostReason.PROTOCOL)
+        self.told = error_text(error)
+        self._end(LostReason.PROTOCOL)
 
     def _arrived(self, data: bytes) -> None:
         self.heard_bytes += len(data)
         self._liveness.heard(self._now())
         for kind, body in self._reader.feed(data):
-            if not self.fabric.confirmed(self):
+            if not (self._confirmed or self._confirm()):
                 return
             whole = body if kind == frames.OPS else None
             if kind == frames.FRAGMENT:
@@ -297,6 +298,10 @@ class Link:
                 self._perform(whole)
             if self.closed:
                 return
+
+    def _confirm(self) -> bool:
+        self._confirmed = self.fabric.confirmed(self)
+        return self._confirmed
 
     def _perform(self, body: bytes) -> None:
         ops = parse(body, unpack_plain)
@@ -311,7 +316,11 @@ class Link:
     async def keep_pulse(self) -> LostReason:
         """Tick while nothing else is said; returns when the peer has not been heard of for too long."""
         while True:
-            await trio.sleep(max(0.0, self._liveness.next(self._now()) - self._now()))
+            woken = self._now()
+            await trio.sleep(max(0.0, self._liveness.next(woken) - woken))
+            if self._talked:  # since then: rather a tick too many than one too few
+                self._talked = False
+                self._liveness.spoke(woken)
             match self._liveness.due(self._now()):
                 case Pulse.TICK:
                     self.tick()
@@ -323,8 +332,10 @@ class Link:
     async def run(self) -> LostReason:
         """Serve the connection until it ends; returns why."""
         if self.session.leftover:
-            with self._cut_off_if_wrong():
+            try:
                 self._arrived(self.session.leftover)
+            except ProtocolError as error:
+                self._cut_off(error)
         self.fabric.start_soon(self.read, name=f"read {self.peer.name}")
 
         async def first(part: Callable[[], Any]) -> None:

@@ -19,6 +19,7 @@ from actorkit.cluster.keys import (
     Secret,
     create_key_file,
     default_key_file,
+    grants_of,
     read_key_file,
 )
 from actorkit.cluster.link import ServiceCall
@@ -26,6 +27,7 @@ from actorkit.cluster.names import ConnectedPeers, Names, Resolver
 from actorkit.cluster.options import ClusterOptions
 from actorkit.cluster.secure import TlsContexts
 from actorkit.cluster.shipping import importable, pack_code
+from actorkit.cluster.tls import Tls
 from actorkit.errors import (
     ActorDied,
     AlreadyStarted,
@@ -53,7 +55,6 @@ from actorkit.seams.transport import Listener, split_address
 
 if TYPE_CHECKING:
     from actorkit.cluster.peer import Peer
-    from actorkit.cluster.tls import Tls
     from actorkit.kernel.context import Context
     from actorkit.kernel.message import Request
     from actorkit.kernel.report import Redact
@@ -90,6 +91,11 @@ class Node(System):
         """
         port = context.runtime.port()
         return cast("_Port", port).owner
+
+    def __repr__(self) -> str:
+        others = ", ".join(self.nodes())
+        where = self.address or "not listening"
+        return f"<Node {self.name} {where}, {f'up: {others}' if others else 'alone'}>"
 
     @property
     def fabric(self) -> Fabric:
@@ -415,6 +421,8 @@ async def start_elsewhere(
     start_timeout: float | None = None,
 ) -> tuple[Cell, Monitor | None]:
     """Start an actor on another node and wait until it is ready there."""
+    if not isinstance(props, Props):  # type: ignore[redundant-expr]
+        raise TypeError(f"spawn() takes props(ActorClass, ...), got {props!r}")
     runtime, peer = fabric.runtime, fabric.peer(node)
     call = _SpawnCall(peer, parent, seat)
     call.link_them = link and parent is not None
@@ -597,6 +605,11 @@ async def open_node(
             f"a node's name is letters, digits, '_' and '-', then perhaps '@host', got {name!r}"
         )
     settings = _options(options)
+    seeds = _seeds(join)
+    if not isinstance(listen, str | None):
+        raise ValueError(f"listen is an address as {ANY_PORT!r}, or None, got {listen!r}")
+    if not isinstance(tls, Tls | None):
+        raise TypeError(f"tls is a Tls(certificate=..., key=..., authority=...), got {tls!r}")
     world = seams or Seams()
     keyring = keyring_of(secret, grants, world)
     transport = world.transport
@@ -608,8 +621,24 @@ async def open_node(
     kernel = (runtime or (lambda n, s: Runtime(n, s, audit=audit)))(name, world)
     node = Node(kernel, Fabric(kernel, transport, keyring, settings, hidden=hidden, tls=secure))
     async with open_runtime(kernel, logs=logs, redact=redact, watchdog=watchdog, system=node):
-        await node.begin(listen, join)
+        await node.begin(listen, seeds)
         yield node
+
+
+def _seeds(join: Sequence[str]) -> tuple[str, ...]:
+    """Addresses to be connected to, checked.
+
+    Raises:
+        ValueError: it is no list of addresses.
+    """
+    if isinstance(join, str) or not isinstance(join, Iterable):  # type: ignore[redundant-expr]
+        raise ValueError(f"join is a list of addresses, got {join!r}: write join=[{join!r}]")
+    seeds = tuple(join)
+    for address in seeds:
+        if not isinstance(address, str):  # type: ignore[redundant-expr]
+            raise ValueError(f"join is a list of addresses as '127.0.0.1:4000', got {address!r}")
+        split_address(address)
+    return seeds
 
 
 def _options(options: Mapping[str, Any]) -> ClusterOptions:
@@ -623,21 +652,36 @@ def keyring_of(secret: Secrets, grants: Iterable[Grant | str], seams: Seams) -> 
     """The secrets that a node was given, or the user's own.
 
     Raises:
-        ValueError: a key is too short, or a grant unknown.
+        ValueError: a key is too short, a grant unknown, or grants are given twice.
+        TypeError: that is no secret.
         KeyFileError: the key file cannot be used.
     """
-    if isinstance(secret, Keyring):
-        return secret
-    if isinstance(secret, Secret):
-        return Keyring(secret)
+    granted = grants_of(grants)
+    if isinstance(secret, bytes):
+        return Keyring(Secret(secret, granted))
+    if isinstance(secret, (str, os.PathLike)):
+        return Keyring(Secret(read_key_file(secret), granted))
     if secret is None:
         key = create_key_file(default_key_file(), seams.entropy)  # or what stands there
-        return Keyring(Secret(key, grants=frozenset(grants)))
-    if isinstance(secret, (str, os.PathLike)):
-        return Keyring(Secret(read_key_file(secret), grants=frozenset(grants)))
-    if isinstance(secret, bytes):
-        return Keyring(Secret(secret, grants=frozenset(grants)))
-    return Keyring(*secret)
+        return Keyring(Secret(key, granted))
+    if granted:
+        raise ValueError(
+            "a Secret has grants of its own, and open_node's grants= would count for nothing: put them into the "
+            f"Secret, as Secret(key, grants={sorted(map(str, granted))})"
+        )
+    return secret if isinstance(secret, Keyring) else Keyring(*_secrets(secret))
+
+
+def _secrets(secret: Secret | Iterable[Secret]) -> tuple[Secret, ...]:
+    if isinstance(secret, Secret):
+        return (secret,)
+    found = tuple(secret) if isinstance(secret, Iterable) else ()  # type: ignore[redundant-expr]
+    if not found or not all(isinstance(one, Secret) for one in found):  # type: ignore[redundant-expr]
+        raise TypeError(
+            "secret is 32 random bytes or more, the path of a key file, a Secret, a Keyring or several Secrets, "
+            f"got one of type {type(secret).__name__}"
+        )
+    return found
 
 
 def _transport_for(listen: str, seams: Seams, *, protected: bool) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import attrs
@@ -23,6 +24,15 @@ def _intensity(_: object, __: object, value: int) -> None:
 def _mode(_: object, __: object, value: str) -> None:
     if value not in ("always", "once", "never"):
         raise ValueError(f"connect is 'always', 'once' or 'never', got {value!r}")
+
+
+def _patterns(imports: Iterable[str]) -> tuple[str, ...]:
+    found = () if isinstance(imports, str) or not isinstance(imports, Iterable) else tuple(imports)  # type: ignore[redundant-expr]
+    if isinstance(imports, str) or not all(isinstance(one, str) for one in found):  # type: ignore[redundant-expr]
+        raise ValueError(
+            f"imports is a list of patterns of modules such as 'shop.*', got {imports!r}"
+        )
+    return found
 
 
 @attrs.frozen(kw_only=True)
@@ -56,7 +66,7 @@ class ClusterOptions:
     connect: Literal["always", "once", "never"] = attrs.field(default="always", validator=_mode)
     mesh: bool = True
     ship_code: bool = False
-    imports: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    imports: tuple[str, ...] = attrs.field(default=(), converter=_patterns)
 
     def as_settings(self) -> dict[str, Any]:
         """For ``actorkit doctor``."""

@@ -21,6 +21,8 @@ from actorkit.kernel.message import Request, StreamRequest, is_message, wire_nam
 
 Bound = Mapping[Any, Any]
 
+_HINTS: Final = "__actorkit_hints__"  # what annotations mean, by how they are written
+
 # What stays at home: an exception object means something in its own process only.
 _LEFT_OUT: Final = {(Crashed, "cause")}
 
@@ -95,6 +97,17 @@ def members(hint: Any) -> Iterator[Any]:
         yield from members(member)
 
 
+def parts_of(hint: Any) -> Iterator[Any]:
+    """The types that a type is made of, one level down."""
+    for name in ("__value__", "__supertype__"):
+        if hasattr(hint, name):
+            yield getattr(hint, name)
+    origin = typing.get_origin(hint)
+    if origin is not None and origin is not Literal:
+        yield origin
+        yield from typing.get_args(hint)
+
+
 def bindings(hint: Any) -> dict[type, Bound]:
     """What the type variables of a class and of its bases stand for, by class."""
     cls = origin_of(hint)
@@ -161,7 +174,7 @@ def type_of(cls: type, name: str, bound: Mapping[type, Bound] | None = None) -> 
     Raises:
         Unencodable: a name in it is not to be found.
     """
-    owner = next((b for b in cls.__mro__ if name in inspect.get_annotations(b)), None)
+    owner = _owner_of(cls, name)
     if owner is None:
         return Any
     written = inspect.get_annotations(owner)[name]
@@ -169,12 +182,22 @@ def type_of(cls: type, name: str, bound: Mapping[type, Bound] | None = None) -> 
     return substituted(hint, (bindings(cls) if bound is None else bound).get(owner, {}))
 
 
+def _owner_of(cls: type, name: str) -> type | None:
+    """The class in which an attribute is annotated."""
+    return next((base for base in cls.__mro__ if name in inspect.get_annotations(base)), None)
+
+
 def looked_up(written: Any, owner: type, where: str, *, extras: bool = False) -> Any:
     """An annotation with the names in it replaced by what they name, and without notes unless ``extras`` are wanted.
+
+    A class that came from another process has no module here to look in: what its names mean came with it (``explain``).
 
     Raises:
         Unencodable: a name is not to be found, or it is no annotation.
     """
+    kept = owner.__dict__.get(_HINTS, {})
+    if _text(written) in kept:
+        return kept[_text(written)]
     body = {
         "__annotations__": {"it": written},
         "__module__": owner.__module__,
@@ -191,6 +214,41 @@ def looked_up(written: Any, owner: type, where: str, *, extras: bool = False) ->
             "in its module when the program runs, outside of functions and of `if TYPE_CHECKING`"
         ) from None
     return hint
+
+
+def explain(cls: type) -> Iterator[Any]:
+    """Note on a class what its annotations mean, for where the names in them cannot be looked up; yields what they mean.
+
+    Raises:
+        Unencodable: a name is not to be found.
+    """
+    typed_dict = typing.is_typeddict(cls)
+    names = cls.__annotations__ if typed_dict else [name for name, _, _ in _plain_fields(cls)]
+    for name in names:
+        owner = _owner_of(cls, name)
+        if owner is not None:
+            written = inspect.get_annotations(owner)[name]
+            meant = looked_up(written, owner, f"{title(cls)}.{name}", extras=typed_dict)
+            yield _kept(written, owner, meant)
+    for base in cls.__dict__.get("__orig_bases__", ()):
+        for argument in typing.get_args(base):
+            if isinstance(argument, (str, typing.ForwardRef)):
+                meant = looked_up(argument, cls, f"the reply to {title(cls)}")
+                yield _kept(argument, cls, meant)
+            else:
+                yield argument
+
+
+def _kept(written: Any, owner: type, meant: Any) -> Any:
+    if meant is not written and not owner.__module__.startswith("actorkit."):
+        if _HINTS not in owner.__dict__:
+            setattr(owner, _HINTS, {})
+        owner.__dict__[_HINTS][_text(written)] = meant
+    return meant
+
+
+def _text(written: Any) -> str:
+    return written if isinstance(written, str) else repr(written)
 
 
 def reply_of(request: type) -> Any:

@@ -10,8 +10,6 @@ document a line.
 from __future__ import annotations
 
 import errno
-import importlib
-import importlib.util
 import inspect
 import json
 import logging
@@ -19,29 +17,26 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
-    Awaitable,
     Callable,
     Iterator,
     Mapping,
+    MutableMapping,
     Sequence,
 )
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from types import ModuleType, TracebackType
 from typing import Any, Protocol
 
 import trio
 
 from actorkit.cluster.keys import Keyring, Secret
 from actorkit.cluster.node import Node, open_node
-from actorkit.launch.orders import Orders
 from actorkit.errors import NodeError
+from actorkit.launch.app import AppError, Hook, exit_status, load_app, their_traceback
+from actorkit.launch.orders import Orders
 
-HOOKS = ("main", "start")
 GONE = 75  # the status of a process whose launcher is gone and that could not end in good order
 _IMPORTING = ("<frozen importlib", "<frozen runpy")
 
@@ -68,96 +63,8 @@ class OpenedNode(Protocol):
         ...
 
 
+Fields = MutableMapping[str, Any]
 OpenNode = Callable[[Orders, str], AbstractAsyncContextManager[OpenedNode]]
-Hook = Callable[[Any], Awaitable[object] | object]
-
-
-# The app --------------------------------------------------------------------------------------------------------------
-
-
-class AppError(Exception):
-    """The app cannot be run; ``detail`` is a traceback of its own code, if that is where it went wrong."""
-
-    def __init__(self, text: str, detail: str = "") -> None:
-        super().__init__(text)
-        self.detail = detail
-
-
-def load_app(app: str) -> Hook | None:
-    """Import an app and find what it wants to be called; None if it only defines things.
-
-    Raises:
-        AppError: there is no such module, file or function, or importing it fails.
-    """
-    place, function = _split(app)
-    module = _from_file(app, Path(place)) if _is_file(place) else _from_path(app, place)
-    if function is None:
-        return next((hook for name in HOOKS if callable(hook := getattr(module, name, None))), None)
-    hook = getattr(module, function, None)
-    if not callable(hook):
-        known = [name for name, value in vars(module).items() if inspect.isfunction(value)]
-        raise AppError(f"app {app!r}: {place} has no function {function!r}; it has {known}")
-    return hook  # type: ignore[no-any-return]
-
-
-def _split(app: str) -> tuple[str, str | None]:
-    place, mark, function = app.rpartition(":")
-    return (place, function) if mark and function.isidentifier() else (app, None)
-
-
-def _is_file(place: str) -> bool:
-    return place.endswith(".py") or os.sep in place
-
-
-def _from_path(app: str, name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
-            raise AppError(
-                f"app {app!r}: there is no module {error.name!r} in {Path.cwd()} or where Python looks for "
-                "packages; name a module or a file.py"
-            ) from None
-        raise _import_failed(app, error) from None
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the app's own, whatever it is
-        raise _import_failed(app, error) from None
-
-
-def _from_file(app: str, file: Path) -> ModuleType:
-    """Import a file as if it lay where Python looks for modules: its name is that of the file on every node."""
-    name = file.stem
-    if not file.is_file():
-        raise AppError(f"app {app!r}: there is no file {file}; name a file.py, or a module")
-    if not name.isidentifier() or name in sys.modules:
-        raise AppError(f"app {app!r}: no module can be called {name!r} here; rename the file")
-    sys.path.insert(0, str(file.resolve().parent))
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise AppError(f"app {app!r}: {file} is no Python source; its name ends in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the app's own, whatever it is
-        raise _import_failed(app, error) from None
-    return module
-
-
-def _import_failed(app: str, error: BaseException) -> AppError:
-    text = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
-    return AppError(f"app {app!r} cannot be imported: {text}", their_traceback(error))
-
-
-def their_traceback(error: BaseException) -> str:
-    """The traceback of an error without the frames of those who called the user's code."""
-    frame: TracebackType | None = error.__traceback__
-    while frame is not None and _is_ours(frame.tb_frame.f_code.co_filename):
-        frame = frame.tb_next
-    return "".join(traceback.format_exception(type(error), error, frame))
-
-
-def _is_ours(file: str) -> bool:
-    return file == __file__ or file.startswith(_IMPORTING)
 
 
 # Whoever launched it ---------------------------------------------------------------------------------------------------
@@ -268,16 +175,18 @@ def _lines(descriptor: int) -> Iterator[bytes]:
 # Logs ------------------------------------------------------------------------------------------------------------------
 
 
-def configure_logs(level: str) -> None:
+def configure_logs(level: str) -> _Farewell:
     """Write structlog's records and those of ``logging`` to stderr, as JSON, a line each; stdout by lines too."""
     import structlog  # noqa: PLC0415 - it loads rich, and whoever launches imports this module too
 
     number = logging.getLevelNamesMapping()[level.upper()]
+    farewell = _Farewell(number)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            farewell,
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(default=repr),
@@ -286,6 +195,7 @@ def configure_logs(level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     logging.basicConfig(level=number, handlers=[_ToStructlog()], force=True)
+    return farewell
 
 
 class _ToStructlog(logging.Handler):
@@ -299,6 +209,24 @@ class _ToStructlog(logging.Handler):
         if record.exc_info:
             fields["exc_info"] = record.exc_info
         logger.log(record.levelno, record.getMessage(), **fields)
+
+
+class _Farewell:
+    """Lowers to debug what every node would say of every other while all of them end."""
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+        self.begun = False
+
+    def __call__(self, logger: object, method: str, record: Fields) -> Fields:
+        """Pass a record on, as structlog's processors do."""
+        import structlog  # noqa: PLC0415 - see above
+
+        if self.begun and method == "info" and record["event"] == "connection lost":
+            if self._level > logging.DEBUG:
+                raise structlog.DropEvent
+            record["level"] = "debug"
+        return record
 
 
 def _log(level: str, event: str, **fields: object) -> None:
@@ -324,40 +252,58 @@ def run_child(arguments: Sequence[str], open_node: OpenNode) -> int:
         return GONE
     launcher.listen(orders.grace)
     sys.path[:] = orders.path
-    configure_logs(orders.log_level)
+    farewell = configure_logs(orders.log_level)
     try:
         hook = load_app(orders.app) if orders.app is not None else None
     except AppError as error:
         launcher.report(error=str(error), detail=error.detail)
         return 1
-    return trio.run(_live, launcher, orders, hook, open_node)
+    try:
+        return trio.run(_live, launcher, orders, hook, open_node, farewell)
+    except BaseException as error:
+        status = exit_status(error)  # a handler's ``sys.exit()`` ends the whole node
+        if status is None:
+            raise
+        return status
 
 
-async def _live(launcher: Launcher, orders: Orders, hook: Hook | None, open_node: OpenNode) -> int:
-    """Until told to end, 0; 1 if the node cannot be opened, or the app fails."""
+async def _live(
+    launcher: Launcher,
+    orders: Orders,
+    hook: Hook | None,
+    open_node: OpenNode,
+    farewell: _Farewell,
+) -> int:
+    """Until told to end, 0; 1 if the node cannot be opened, or the app fails; what it exits with, if it does."""
     status = 0
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
-            launcher.attach(nursery.cancel_scope.cancel)
-            nursery.start_soon(_heed, signals, nursery.cancel_scope)
+
+            def end() -> None:
+                farewell.begun = True
+                nursery.cancel_scope.cancel()
+
+            launcher.attach(end)
+            nursery.start_soon(_heed, signals, end)
             try:
                 node = await _opened(stack, orders, open_node)
             except (OSError, ValueError, NodeError) as error:
                 launcher.report(error=_cannot_open(orders, error), detail="")
                 status = 1
             else:
-                launcher.report(ready=node.address, pid=os.getpid())
+                idle = orders.app is not None and hook is None
+                launcher.report(ready=node.address, pid=os.getpid(), idle=idle)
                 await _join(launcher, node)
-                nursery.start_soon(_end_when_asked, node, nursery.cancel_scope)
+                nursery.start_soon(_end_when_asked, node, end)
                 await launcher.go()
                 status = await _run(hook, node)
-            nursery.cancel_scope.cancel()
+            end()
     return status
 
 
-async def _heed(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+async def _heed(signals: AsyncIterator[int], end: Callable[[], None]) -> None:
     async for _ in signals:
-        scope.cancel()
+        end()
 
 
 async def _opened(stack: AsyncExitStack, orders: Orders, open_node: OpenNode) -> OpenedNode:
@@ -388,22 +334,28 @@ async def _join(launcher: Launcher, node: OpenedNode) -> None:
 
 
 async def _run(hook: Hook | None, node: OpenedNode) -> int:
-    """Call the app, and stay when it returns; returns if it fails."""
+    """Call the app, and stay when it returns; returns if it fails, or exits."""
     if hook is not None:
         try:
             result = hook(node)
             if inspect.isawaitable(result):
                 await result
-        except Exception as error:  # noqa: BLE001 - the app's own; its traceback is told, and the process ends of it
+        except BaseException as error:
+            status = exit_status(error)
+            if status is not None:
+                return status
+            if not isinstance(error, Exception):
+                raise
+            # The app's own; its traceback is told, and the process ends of it.
             _log("error", "the app failed", node=node.name, exception=their_traceback(error))
             return 1
     await trio.sleep_forever()
     raise AssertionError("unreachable")
 
 
-async def _end_when_asked(node: OpenedNode, scope: trio.CancelScope) -> None:
+async def _end_when_asked(node: OpenedNode, end: Callable[[], None]) -> None:
     await node.wait_stop_requested()
-    scope.cancel()
+    end()
 
 
 @asynccontextmanager

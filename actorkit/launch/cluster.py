@@ -21,6 +21,7 @@ from actorkit.cluster.options import ClusterOptions
 from actorkit.launch.process import NodeExit, NodeProcess
 from actorkit.launch.settings import Policy, Settings, node_names
 from actorkit.errors import SpecError
+from actorkit.kernel.address import valid_node_name
 from actorkit.supervision.spec import Flags
 
 if TYPE_CHECKING:
@@ -113,6 +114,10 @@ class LocalCluster:
             start_timeout=start_timeout,
             options=options,
         )
+        if not valid_node_name(name):
+            raise SpecError(
+                f"name is that of this process's own node, of letters, digits, '_' and '-', got {name!r}"
+            )
         if name in settings.names:
             raise SpecError(
                 f"{name!r} is the name of this process's own node; choose another name="
@@ -124,6 +129,10 @@ class LocalCluster:
         self._block: AbstractAsyncContextManager[None] | None = None
         self._launch: Launch | None = None
         self._node: Node | None = None
+
+    def __repr__(self) -> str:
+        where = "not open" if self._node is None else f"from {self._node!r}"
+        return f"<LocalCluster {', '.join(self.names)}, {where}>"
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 
+from actorkit.errors import NodeError
+from actorkit.launch.engine import Engine, uninterrupted
 from actorkit.launch.logs import Layout, Merger
 from actorkit.launch.orders import Orders
 from actorkit.launch.process import (
@@ -25,7 +27,6 @@ from actorkit.launch.process import (
     start_child,
 )
 from actorkit.launch.settings import Settings
-from actorkit.errors import NodeError
 from actorkit.supervision import plan as decide
 from actorkit.supervision.plan import (
     Directive,
@@ -51,11 +52,13 @@ class Launch:
         self.settings = settings
         self.nodes = {name: NodeProcess(name, self) for name in settings.names}
         self.greet: Greet | None = None
+        self.idle = False  # whether there is an app, but nothing in it that a node could call
+        self.advice = "see the logs, or allow more with max_restarts"
         self._merger = merger
         self._layout = layout
         self._plan = Plan(settings.flags, tuple(map(self._record, settings.names)))
         self._asked: set[str] = set()
-        self._engine = _Engine(self._fail)
+        self._engine = Engine(self._fail)
         self._launched = False
         self._released = False
         self._ending = False
@@ -99,8 +102,10 @@ class Launch:
         while (child := node.child) is not None:  # its successor may have been under way
             node.going_down()
             child.terminate()
-            with trio.move_on_after(self.settings.grace):
+            with trio.move_on_after(self.settings.grace) as waiting:
                 await node.wait_down()
+            if waiting.cancelled_caught:
+                self._say_late(node)
             child.destroy()
             if node.child is child:
                 await node.wait_down()
@@ -194,8 +199,15 @@ class Launch:
                 self._asked.add(node.name)
                 node.going_down()
                 node.child.terminate()
-        with trio.move_on_after(self.settings.grace):
+        with trio.move_on_after(self.settings.grace) as waiting:
             await self._all_ended()
+        if waiting.cancelled_caught:
+            for node in self.nodes.values():
+                self._say_late(node)
+
+    def _say_late(self, node: NodeProcess) -> None:
+        if node.alive:
+            self.say(f"node {node.name} did not end within {self.settings.grace:g} s; killed")
 
     async def _all_ended(self) -> None:
         while self._living:
@@ -242,9 +254,9 @@ class Launch:
 
     async def _follow_to_its_end(self, node: NodeProcess, child: Child, seen: _Seen) -> int:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_uninterrupted, self._copy, node, child.process.stdout, False)
-            nursery.start_soon(_uninterrupted, self._copy, node, child.process.stderr, True)
-            nursery.start_soon(_uninterrupted, self._follow, node, child, seen)
+            nursery.start_soon(uninterrupted, self._copy, node, child.process.stdout, False)
+            nursery.start_soon(uninterrupted, self._copy, node, child.process.stderr, True)
+            nursery.start_soon(uninterrupted, self._follow, node, child, seen)
             status = await child.process.wait()
             node.going_down()
             child.sweep()
@@ -267,6 +279,7 @@ class Launch:
                 if "ready" in report:
                     starting.deadline = math.inf
                     seen.ready = True
+                    self.idle = bool(report.get("idle"))
                     await self._ready(node, child, str(report["ready"]))
                 elif "joined" in report:
                     await self._joined(node, child)
@@ -353,11 +366,11 @@ class Launch:
 
     def _give_up(self, how: NodeExit) -> None:
         flags = self.settings.flags
-        counted = "1 restart" if flags.max_restarts == 1 else f"{flags.max_restarts} restarts"
+        most = flags.max_restarts
+        counted = "was 1 restart" if most == 1 else f"were {most} restarts"
         self._fail(
             LaunchFailed(
-                f"{how.how}, and there were {counted} within {flags.within:g} s already: given up; see the logs, or "
-                "allow more with max_restarts"
+                f"{how.how}, and there {counted} within {flags.within:g} s already: given up; {self.advice}"
             )
         )
 
@@ -395,51 +408,3 @@ class _Seen:
 
 def _never() -> float:
     raise AssertionError("no back-off, no jitter")
-
-
-@trio.lowlevel.enable_ki_protection
-async def _uninterrupted(function: Callable[..., Awaitable[object]], *args: object) -> None:
-    """Run something that Ctrl-C must not land in: it is for whoever launched."""
-    await function(*args)
-
-
-class _Engine:
-    """A task of the launch's own, outside the nurseries and cancel scopes of whoever launches.
-
-    So that what a cancelled launch's processes say while they end is still read.
-    """
-
-    def __init__(self, fail: Callable[[Exception], None]) -> None:
-        self._fail = fail
-        self._nursery: trio.Nursery | None = None
-        self._first: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint
-        self._running = trio.Event()
-        self._ended = trio.Event()
-
-    async def start(self, first: Callable[[], Awaitable[object]]) -> None:
-        """Start it with something to run; it ends when that and all that was started in it meanwhile has."""
-        self._first = first
-        trio.lowlevel.spawn_system_task(self._run, name="actorkit launch")
-        with trio.CancelScope(shield=True):  # else nobody would end it
-            await self._running.wait()
-
-    def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
-        """Run something beside the rest."""
-        assert self._nursery is not None, "it runs for the time of the block"
-        self._nursery.start_soon(_uninterrupted, function, *args)
-
-    async def ended(self) -> None:
-        """Wait until all that was started in it has ended."""
-        await self._ended.wait()
-
-    async def _run(self) -> None:
-        try:
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                self._running.set()
-                await self._first()
-        except* Exception as errors:  # noqa: BLE001 - a fault of ours: raised where the launch was opened
-            for error in errors.exceptions:
-                self._fail(error)
-        finally:
-            self._ended.set()

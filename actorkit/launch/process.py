@@ -14,9 +14,9 @@ from typing import Protocol
 import attrs
 import trio
 
+from actorkit.errors import NodeError
 from actorkit.launch.logs import LineSplitter
 from actorkit.launch.orders import Orders
-from actorkit.errors import NodeError
 
 _CHUNK = 65536
 

@@ -35,6 +35,8 @@ def node_names(nodes: int | Iterable[str]) -> tuple[str, ...]:
     Raises:
         SpecError: there are too few or too many, or a name is wrong or there twice.
     """
+    if isinstance(nodes, (str, bool)) or not isinstance(nodes, (int, Iterable)):  # type: ignore[redundant-expr]
+        raise SpecError(f"nodes is a number of nodes, or a list of their names, got {nodes!r}")
     if isinstance(nodes, int):
         _check_count(nodes)
         letters = "abcdefghijklmnopqrstuvwxyz"
