@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import argparse
 import ast
+import builtins
 import code
 import inspect
 import sys
 import threading
 import traceback
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import warnings
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, TextIO
 
 import attrs
 import trio
 
 import actorkit as ak
 from actorkit.cli.codes import ExitCode
-from actorkit.cli.nodes import add_run_to, complain, guarded, open_operator, reach, within_run
+from actorkit.cli.nodes import (
+    add_run_to,
+    complain,
+    guarded,
+    open_operator,
+    reach,
+    silence,
+    within_run,
+)
 from actorkit.cluster.node import Node, RemoteNode
+from actorkit.launch.app import exit_status
 from actorkit.launch.rundir import Run, find_run
+from actorkit.observe.text import printable
 
 _AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+_UNAWAITED = "was never awaited"
+_THEIRS = ("<stdin>", "<console>")  # as the user's programs are called in tracebacks
 _EXAMPLE = 'print(await remote("a").names())'
 
 _DESCRIPTION = f"""\
@@ -42,18 +56,49 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         description=_DESCRIPTION,
         epilog="The exit code is 1 if a program that was read fails.",
     )
+    parser.add_argument("program", nargs="?", help=argparse.SUPPRESS)
     add_run_to(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    if arguments.program is not None:
+        asked = f"actorkit attach < {arguments.program}"
+        print(f"actorkit attach reads commands from its input: {printable(asked)}", file=sys.stderr)
+        return ExitCode.MISUSED
     sys.path.insert(
         0, str(Path.cwd())
     )  # as Python's own prompt does: the app's messages are wanted
-    if not sys.stdin.isatty():
-        return within_run("attach", arguments.run_name, _program)
-    return guarded("attach", lambda: _prompt(find_run(arguments.run_name)))
+    with _unawaited_are_told():
+        if not sys.stdin.isatty():
+            return within_run("attach", arguments.run_name, _program)
+        return guarded("attach", lambda: _prompt(find_run(arguments.run_name)))
+
+
+@contextmanager
+def _unawaited_are_told() -> Iterator[None]:
+    """A coroutine that nobody awaited is told each time, whatever is done with warnings elsewhere."""
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if str(message).endswith(_UNAWAITED):
+                where = f"{filename}, line {lineno}: " if filename in _THEIRS else ""
+                sys.stderr.write(f"{where}{message}: did you forget await?\n")
+            else:
+                shown(message, category, filename, lineno, file, line)
+
+        warnings.filterwarnings("always", rf".*{_UNAWAITED}$", RuntimeWarning)
+        warnings.showwarning = show
+        yield
 
 
 @attrs.frozen
@@ -80,9 +125,10 @@ async def _attached(up: Run) -> AsyncGenerator[dict[str, Any]]:
     async with open_operator(up) as node:
         for record in up.nodes:
             if not await reach(record, node):
-                complain("attach", f"node {record.name} does not answer", ExitCode.BAD)
+                complain("attach", silence(record), ExitCode.BAD)
         yield {
             "__name__": "__main__",
+            "__builtins__": builtins,
             "ak": ak,
             "trio": trio,
             "node": node,
@@ -108,13 +154,15 @@ async def _program(up: Run) -> int:
         except Exception as error:  # noqa: BLE001 - the user's own program
             sys.stderr.write(_theirs(error))
             return ExitCode.BAD
+        except SystemExit as error:
+            return exit_status(error) or ExitCode.GOOD
     return ExitCode.GOOD
 
 
 def _theirs(error: BaseException) -> str:
     """A traceback that begins where the user's program does."""
     frame = error.__traceback__
-    while frame is not None and frame.tb_frame.f_code.co_filename == __file__:
+    while frame is not None and frame.tb_frame.f_code.co_filename not in _THEIRS:
         frame = frame.tb_next
     return "".join(traceback.format_exception(type(error), error, frame))
 

@@ -13,13 +13,13 @@ import attrs
 import trio
 
 from actorkit.cli.codes import ExitCode
-from actorkit.cli.nodes import PATIENCE, add_run_to, guarded, open_operator, reach
+from actorkit.cli.nodes import PATIENCE, add_run_to, guarded, open_operator, reach, silence
 from actorkit.cluster.frames import MAX_FRAME, MAX_MESSAGE
 from actorkit.cluster.keys import Grant, KeyFileError, default_key_file, read_key_file
 from actorkit.cluster.options import MIB, ClusterOptions
-from actorkit.launch.rundir import NodeRecord, Run, find_run, live_runs
 from actorkit.codec.plain import LIMITS
 from actorkit.errors import AskError, NodeError
+from actorkit.launch.rundir import NodeRecord, Run, RunError, find_run, live_runs
 from actorkit.observe.text import printable
 from actorkit.seams.transport import split_address
 
@@ -31,7 +31,13 @@ _EPILOG = """\
 The exit code is 1 if anything is weaker than it is by default; such lines begin with WEAK, and end with what mends them.
 """
 # More of these lets a stranger, or a slow peer, use up more of the machine.
-_CAPS = ("half_open", "handshake_timeout", "max_peers", "outbox_bytes", "outbox_hard_bytes")
+_CAPS = {
+    "half_open": "connections from one address that have not proven who they are: at most {}",
+    "handshake_timeout": "seconds that proving it may take: {}",
+    "max_peers": "peers at a time: at most {}",
+    "outbox_bytes": "bytes that may wait for one peer before senders wait: {}",
+    "outbox_hard_bytes": "bytes that may wait for one peer before it is cut off: {}",
+}
 
 
 @attrs.frozen
@@ -105,7 +111,7 @@ async def _of_run(up: Run) -> dict[str, list[Finding]]:
     sections = {f"run {up.name}, {up.directory}": list(of_directory(up))}
     try:
         up.key()
-    except KeyFileError:
+    except (KeyFileError, RunError):
         return sections  # told above, and without it no node can be asked
     async with open_operator(up) as node:
         for record in up.nodes:
@@ -122,7 +128,7 @@ async def _of_run(up: Run) -> dict[str, list[Finding]]:
 
 def _of_record(record: NodeRecord, settings: Mapping[str, Any] | None) -> Iterator[Finding]:
     if settings is None:
-        yield Finding(f"{record.name} does not answer", "look at it with `actorkit nodes`")
+        yield Finding(silence(record), "look at it with `actorkit nodes`")
     else:
         yield from of_node(settings)
 
@@ -134,7 +140,10 @@ def of_directory(up: Run) -> Iterator[Finding]:
         yield Finding(f"others can look into it (mode {mode:04o})", f"chmod 700 {up.directory}")
     else:
         yield Finding(f"only this user can look into it (mode {mode:04o})")
-    yield from of_key_file(up.key_file)
+    if up.has_key:
+        yield from of_key_file(up.key_file)
+    else:
+        yield Finding(f"the operators' key {up.key_file} is lost", "end the run, and start it anew")
 
 
 def of_key_file(path: Path) -> Iterator[Finding]:
@@ -197,10 +206,10 @@ def _code(settings: Mapping[str, Any]) -> Iterator[Finding]:
     if settings["imports"]:
         patterns = ", ".join(map(repr, settings["imports"]))
         wide = any(set(pattern) <= {"*", "?"} for pattern in settings["imports"])
-        text = f"peers that may spawn can have these imported: {patterns}"
+        text = f"a peer that may spawn can have these modules imported here: {patterns}"
         yield Finding(text, "name the modules in imports=" if wide else "")
     else:
-        yield Finding("peers that may spawn can have nothing imported")
+        yield Finding("a peer that may spawn can start only what is imported here already")
 
 
 def _limits(settings: Mapping[str, Any]) -> Iterator[Finding]:
@@ -210,7 +219,11 @@ def _limits(settings: Mapping[str, Any]) -> Iterator[Finding]:
     )
     yield Finding(f"a silent peer is lost after {settings['ticktime']:g} s")
     usual = ClusterOptions().as_settings()
-    for name in _CAPS:
+    for name, words in _CAPS.items():
         value, default = settings[name], usual[name]
-        more = f"the default is {default:,}; leave {name} out, or lower it"
-        yield Finding(f"{name} is {value:,}", more if value > default else "")
+        more = f"the default is {_number(default)}; leave {name} out, or lower it"
+        yield Finding(words.format(_number(value)), more if value > default else "")
+
+
+def _number(value: float) -> str:
+    return f"{value:,}".removesuffix(".0")

@@ -5,14 +5,24 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+from collections.abc import Sequence
 
 import trio
 
 import actorkit as ak
 from actorkit.cli.codes import ExitCode
-from actorkit.cli.nodes import PATIENCE, add_run_to, complain, open_operator, reach, within_run
+from actorkit.cli.nodes import (
+    PATIENCE,
+    add_run_to,
+    complain,
+    open_operator,
+    reach,
+    silence,
+    within_run,
+)
 from actorkit.cli.tree import node_named
 from actorkit.cluster.node import Node
+from actorkit.errors import AskError, NodeError
 from actorkit.launch.rundir import NodeRecord, Run, RunError
 
 SIGNALS = ("KILL", "TERM", "STOP", "CONT")
@@ -73,7 +83,7 @@ def _signal_node(record: NodeRecord, name: str) -> int:
             raise ProcessLookupError
         os.kill(record.pid, signal.Signals[f"SIG{name}"])
     except ProcessLookupError:
-        return complain("kill", f"node {record.name} is down", ExitCode.BAD)
+        return complain("kill", silence(record), ExitCode.BAD)
     print(f"sent SIG{name} to node {record.name} (pid {record.pid})")
     return ExitCode.GOOD
 
@@ -81,28 +91,60 @@ def _signal_node(record: NodeRecord, name: str) -> int:
 async def _kill_actor(up: Run, where: str, path: str) -> int:
     wanted = (node_named(up, where),) if where else up.nodes
     async with open_operator(up) as node:
-        holders = [r for r in wanted if r.pid is not None and await _has(r, node, path)]
+        found = await _look_for(path, wanted, node)
+        wrong = _unclear(found, path, named=bool(where))
+        if wrong:
+            return complain("kill", wrong, ExitCode.BAD)
+        holders = [record.name for record, there in found if there]
         if len(holders) > 1:
-            choices = ", ".join(f"{record.name}:{path}" for record in holders)
+            choices = ", ".join(f"{name}:{path}" for name in holders)
             raise RunError(f"{path} is on {len(holders)} nodes; say which: {choices}")
-        if holders:
-            name = holders[0].name
-            if await node.remote(name).kill(path):
-                print(f"killed {name}:{path}")
-                return ExitCode.GOOD
+        if holders and await node.remote(holders[0]).kill(path):
+            print(f"killed {holders[0]}:{path}")
+            return ExitCode.GOOD
     there = f"node {where}" if where else f"any node of run {up.name!r}"
     return complain("kill", f"there is no actor {path} on {there}", ExitCode.BAD)
 
 
-async def _has(record: NodeRecord, node: Node, path: str) -> bool:
-    """Whether a node answers, and has such an actor."""
-    if not await reach(record, node):
-        complain("kill", f"node {record.name} does not answer", ExitCode.BAD)
-        return False
-    with trio.move_on_after(PATIENCE):
-        try:
+# Each node with whether it has the actor; None if it could not be asked.
+_Found = list[tuple[NodeRecord, bool | None]]
+
+
+def _unclear(found: _Found, path: str, *, named: bool) -> str:
+    """Why it cannot be said where an actor is; empty if it can. One that is down has none."""
+    silent = [record for record, there in found if there is None]
+    if named:
+        return "".join(map(silence, silent))
+    unheard = [record.name for record in silent if record.pid is not None]
+    if not unheard:
+        return ""
+    who = f"nodes {', '.join(unheard)} do" if len(unheard) > 1 else f"node {unheard[0]} does"
+    known = next((record.name for record, there in found if there), "NODE")
+    return f"{who} not answer, and may have {path} too; name the node: {known}:{path}"
+
+
+async def _look_for(path: str, wanted: Sequence[NodeRecord], node: Node) -> _Found:
+    """Ask all nodes at once."""
+    found: dict[str, bool | None] = {}
+
+    async def look(record: NodeRecord) -> None:
+        found[record.name] = await _has(record, node, path)
+
+    async with trio.open_nursery() as nursery:
+        for record in wanted:
+            nursery.start_soon(look, record)
+    return [(record, found[record.name]) for record in wanted]
+
+
+async def _has(record: NodeRecord, node: Node, path: str) -> bool | None:
+    """Whether a node has such an actor; None if it cannot be asked."""
+    if record.pid is None or not await reach(record, node):
+        return None
+    try:
+        with trio.fail_after(PATIENCE):
             await node.remote(record.name).status(path)
-        except ak.ActorDied:
-            return False
-        return True
-    return False
+    except ak.ActorDied:
+        return False
+    except (NodeError, AskError, trio.TooSlowError):
+        return None
+    return True

@@ -15,9 +15,9 @@ import trio
 from actorkit.cli.codes import ExitCode
 from actorkit.cluster.keys import KeyFileError, Secret
 from actorkit.cluster.node import Node, open_node
-from actorkit.launch.rundir import NodeRecord, Run, RunError, find_run
 from actorkit.cluster.services import NodeInfo
 from actorkit.errors import AskError, NodeError
+from actorkit.launch.rundir import NodeRecord, Run, RunError, find_run
 from actorkit.observe.text import printable
 
 PATIENCE = 3.0  # seconds for a node to answer; one that is stopped never will
@@ -99,6 +99,11 @@ def add_run_to(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="which run, if several are up",
     )
+
+
+def silence(record: NodeRecord) -> str:
+    """What is said of a node that could not be asked."""
+    return f"node {record.name} {'is down' if record.pid is None else 'does not answer'}"
 
 
 def within_run(command: str, name: str | None, main: Callable[[Run], Awaitable[int]]) -> int:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 
 import trio
 
 import actorkit as ak
 from actorkit.cli.codes import ExitCode
-from actorkit.cli.nodes import PATIENCE, add_run_to, complain, open_operator, reach, within_run
+from actorkit.cli.nodes import (
+    PATIENCE,
+    add_run_to,
+    complain,
+    open_operator,
+    reach,
+    silence,
+    within_run,
+)
 from actorkit.cluster.node import Node
 from actorkit.launch.rundir import NodeRecord, Run, RunError
 from actorkit.observe.text import printable
+
+# What is drawn before a child, before the last one, and below a child that is not the last.
+Branches = tuple[str, str, str]
+LINES: Branches = ("├─ ", "└─ ", "│  ")
+ASCII: Branches = ("|- ", "`- ", "|  ")
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -58,14 +72,15 @@ def node_named(up: Run, name: str) -> NodeRecord:
 
 async def _show(up: Run, wanted: Sequence[NodeRecord]) -> int:
     code = ExitCode.GOOD
+    branches = branches_of(getattr(sys.stdout, "encoding", None) or "utf-8")
     async with open_operator(up) as node:
         for record in wanted:
             tops = await _tree_of(record, node)
             if tops is None:
                 code = ExitCode.BAD
-                complain("tree", f"node {record.name} does not answer", code)
+                complain("tree", silence(record), code)
             else:
-                print("\n".join(lines_of(record.name, tops)))
+                print("\n".join(lines_of(record.name, tops, branches)))
     return code
 
 
@@ -77,22 +92,32 @@ async def _tree_of(record: NodeRecord, node: Node) -> tuple[ak.Branch, ...] | No
     return None
 
 
-def lines_of(name: str, tops: Sequence[ak.Branch]) -> Iterator[str]:
+def branches_of(encoding: str) -> Branches:
+    """Lines if an encoding has them."""
+    try:
+        "".join(LINES).encode(encoding)
+    except UnicodeEncodeError:
+        return ASCII
+    return LINES
+
+
+def lines_of(name: str, tops: Sequence[ak.Branch], branches: Branches = LINES) -> Iterator[str]:
     """A node and its trees, a line per actor."""
     actors = sum(map(_count, tops))
     yield f"{name}  {actors} actor{'' if actors == 1 else 's'}"
     for number, top in enumerate(tops):
-        yield from _lines(top, "", last=number == len(tops) - 1)
+        yield from _lines(top, "", branches, last=number == len(tops) - 1)
 
 
-def _lines(branch: ak.Branch, indent: str, *, last: bool) -> Iterator[str]:
+def _lines(branch: ak.Branch, indent: str, branches: Branches, *, last: bool) -> Iterator[str]:
+    beside, corner, line = branches
     name = printable(branch.path.rsplit("/", 1)[-1] or "/")
     counts = f"handled {branch.handled:,}, waiting {branch.waiting:,}"
     state = "" if branch.state == "running" else f"{branch.state}  "
-    yield f"{indent}{'└─' if last else '├─'} {name}  {branch.actor}  {state}{counts}"
-    below = indent + ("   " if last else "│  ")
+    yield f"{indent}{corner if last else beside}{name}  {branch.actor}  {state}{counts}"
+    below = indent + ("   " if last else line)
     for number, child in enumerate(branch.children):
-        yield from _lines(child, below, last=number == len(branch.children) - 1)
+        yield from _lines(child, below, branches, last=number == len(branch.children) - 1)
 
 
 def _count(branch: ak.Branch) -> int:

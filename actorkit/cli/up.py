@@ -9,31 +9,34 @@ import re
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import trio
 
 from actorkit.cli.codes import ExitCode
-from actorkit.launch.keeper import Launch
 from actorkit.cluster.keys import KeyFileError, read_key_file
+from actorkit.errors import SpecError
 from actorkit.launch.cluster import prepare_launch
+from actorkit.launch.keeper import Launch
 from actorkit.launch.process import LaunchFailed
 from actorkit.launch.rundir import Claim, NodeRecord, Run, RunError, claim
 from actorkit.launch.settings import LEVELS, Settings, node_names
-from actorkit.errors import SpecError
 from actorkit.observe.text import printable
 from actorkit.seams.entropy import SystemEntropy
 
 DEFAULT_NODES = "3"
 DEFAULT_GRACE = 5.0
+_LAST_STANDARD = 2
+_FORMS = "a module, module:function, file.py or file.py:function"
 
 _DESCRIPTION = """\
 Starts nodes as processes on this machine, connects them, lets each run APP, and shows their logs, until Ctrl-C or SIGTERM ends
 them in good order; a second Ctrl-C ends them at once. A node whose process is killed, or fails, is started anew.
 """
-_EPILOG = """\
-APP is a module, module:function, file.py or file.py:function. The function, or else one called main or start, is called with
+_EPILOG = f"""\
+APP is {_FORMS}. The function, or else one called main or start, is called with
 the Node on each node; look at node.name to tell them apart. The exit code is 0 after Ctrl-C or SIGTERM, and if all nodes ended
 by themselves with status 0; 1 if they could not be started, or died too often; 2 if an argument is wrong.
 """
@@ -95,6 +98,10 @@ def _seconds(text: str) -> float:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    _fill_closed_streams()
+    wrong = misnamed(arguments.app)
+    if wrong:
+        return _complain(wrong, ExitCode.MISUSED)
     name = arguments.name if arguments.name is not None else _named_after(arguments.app)
     try:
         with claim(name) as claimed:
@@ -102,6 +109,51 @@ def run(arguments: argparse.Namespace) -> int:
             return trio.run(_until_told, settings, claimed)
     except (KeyFileError, RunError, SpecError) as error:
         return _complain(str(error), ExitCode.MISUSED)
+
+
+def _fill_closed_streams() -> None:
+    """A standard stream that is closed (``>&-``) would be the next pipe that is made, and its nodes' undoing."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD:
+        pass
+    os.close(descriptor)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def misnamed(app: str, path: Sequence[str] = ("", *sys.path)) -> str:
+    """What is wrong with an app's name that cannot be right; empty if nothing is."""
+    place, mark, function = app.rpartition(":")
+    if not app or (mark and not function.isidentifier() and not app.endswith(".py")):
+        return f"APP is {_FORMS}, got {app!r}"
+    place = place if mark and function.isidentifier() else app
+    if place.endswith(".py"):
+        return ""
+    if place in (".", "..") or (os.sep in place and Path(place).is_dir()):
+        return f"APP is {_FORMS}, got {app!r}, which is a directory"
+    module = "" if os.sep in place else _module_before(place, path)
+    if not module:
+        return ""
+    rest = place.removeprefix(f"{module}.")
+    meant = f"{module}:{rest}" if rest.isidentifier() else module
+    return f"{module!r} is a module, and not a package; did you mean {meant}?"
+
+
+def _module_before(place: str, path: Sequence[str]) -> str:
+    """The part of a dotted name that is a module and no package, though more comes; looked for, and not imported."""
+    head, dot, rest = place.partition(".")
+    while dot:
+        try:
+            spec = PathFinder.find_spec(head, path)
+        except KeyError:  # a namespace in a namespace, which only an import could look into
+            return ""
+        if spec is None:
+            return ""
+        if spec.submodule_search_locations is None:
+            return head
+        path = spec.submodule_search_locations
+        name, dot, rest = rest.partition(".")
+        head = f"{head}.{name}"
+    return ""
 
 
 def _settings(arguments: argparse.Namespace, operators: bytes) -> Settings:
@@ -134,12 +186,14 @@ def _complain(text: str, code: ExitCode) -> int:
 async def _until_told(settings: Settings, claimed: Claim) -> int:
     """Keep the nodes running until a signal, or until nothing is left to keep."""
     launch = prepare_launch(settings, sys.stdout)
+    launch.advice = "see the logs"
     began = time.time()
     body = trio.CancelScope()
 
     def publish() -> None:
         claimed.publish(_as_run(launch, claimed.name, began))
-        if launch.over and launch.failure is None:
+        if launch.over and launch.failure is None and not body.cancel_called:
+            launch.say(f"all nodes have ended: {_statuses(launch)}")
             body.cancel()
 
     launch.on_change = publish
@@ -162,15 +216,28 @@ async def _keep(launch: Launch, name: str) -> None:
         names = ", ".join(launch.nodes)
         launch.say(f"run {name} is up: {names}. Ctrl-C ends it.")
         launch.say(f"look in from another terminal: actorkit tree|nodes|attach --run {name}")
+        if launch.idle:
+            place = (launch.settings.app or "").partition(":")[0]
+            launch.say(f"{place} has no main(node) or start(node): the nodes run nothing")
         launch.run_apps()
         await trio.sleep_forever()
 
 
 async def _heed(signals: AsyncIterator[int], launch: Launch, body: trio.CancelScope) -> None:
     async for number in signals:
+        if number == signal.SIGINT and not body.cancel_called:
+            launch.say("ending; Ctrl-C again ends at once")
         if body.cancel_called and number == signal.SIGINT:
             launch.kill_all()
         body.cancel()
+
+
+def _statuses(launch: Launch) -> str:
+    return ", ".join(
+        f"{name} by {last.signal.name}" if last.signal else f"{name} with status {last.status}"
+        for name, node in launch.nodes.items()
+        if (last := node.last_exit) is not None
+    )
 
 
 def _any_failed(launch: Launch) -> bool:

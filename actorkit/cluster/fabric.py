@@ -38,10 +38,11 @@ from actorkit.cluster.options import ClusterOptions
 from actorkit.cluster.peer import Peer
 from actorkit.cluster.refs import RefDesk
 from actorkit.cluster.remote import EarlyWait
-from actorkit.codec import Codec
+from actorkit.codec import Codec, pack_plain
 from actorkit.errors import ConnectFailed, NotGranted, ProtocolError, Unencodable
 from actorkit.kernel.address import valid_node_name
 from actorkit.kernel.cell import Cell, State
+from actorkit.kernel.exits import ExitReason
 from actorkit.kernel.items import Signal
 from actorkit.kernel.message import error_text
 from actorkit.kernel.notices import LostReason, NodeLost, NodeUp
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
 
 ADDRESS = 190  # characters of an address, as in a handshake
+NAMESAKES = 10.0  # seconds between two replacements that are no restarts any more
 SWEEP = 1024  # peers known before those that mean nothing are looked for
 
 
@@ -95,6 +97,7 @@ class Fabric:
         self._unconfirmed: set[int] = set()
         self._watchers: Counter[Cell] = Counter()
         self._node_watchers: dict[str, list[Cell]] = {}  # to be told once
+        self._forget_at = SWEEP  # watchers of nodes before the dead among them are looked for
         self._next_connection = 1
         self._nodes: tuple[str, ...] = ()
         self._orders: deque[Directive] = deque()
@@ -102,6 +105,8 @@ class Fabric:
         self._sweep_at = SWEEP
         self._alarm = math.inf
         self._alarm_scope: trio.CancelScope | None = None
+        self._usurped: dict[str, tuple[int, float]] = {}  # how often in a row, and when
+        self._failure = ""  # in words, while what came of a dial is carried out
         self._closed = False
 
     def _new_membership(self) -> Membership:
@@ -185,12 +190,22 @@ class Fabric:
         """Where a node would be dialled."""
         return self._membership.address(name)
 
+    def why_down(self, name: str) -> str:
+        """What to do about a node that nothing was ever heard of here; empty if something was."""
+        peer = self.peers.get(name)
+        met = self._failure or (peer is not None and peer.incarnation != 0)
+        if met or self.address_of(name) or not valid_node_name(name):
+            return ""
+        return f"no address of node {name!r} is known here; connect to it first, or learn() where it is"
+
     def learn(self, name: str, address: str) -> None:
         """A node can be dialled at an address."""
         self.carry_out(self._membership.learn(name, address, self.now()))
 
     def monitor(self, cell: Cell) -> None:
         """Let an actor hear of nodes."""
+        if len(self._watchers) >= self._forget_at:
+            self._forget_dead()
         self._watchers[cell] += 1
 
     def demonitor(self, cell: Cell) -> bool:
@@ -202,6 +217,8 @@ class Fabric:
 
     def monitor_one(self, name: str, cell: Cell) -> None:
         """Let an actor hear once of the loss of a node, which is dialled if need be."""
+        if len(self._watchers) + sum(map(len, self._node_watchers.values())) >= self._forget_at:
+            self._forget_dead()
         self._node_watchers.setdefault(name, []).append(cell)
         peer = self.peer(name)
         if peer.link is None and name != self.me.name:
@@ -215,6 +232,18 @@ class Fabric:
             return True
         return False
 
+    def _forget_dead(self) -> None:
+        for cell in [cell for cell in self._watchers if cell.state is State.DEAD]:
+            del self._watchers[cell]
+        for name, cells in list(self._node_watchers.items()):
+            living = [cell for cell in cells if cell.state is not State.DEAD]
+            if living:
+                self._node_watchers[name] = living
+            else:
+                del self._node_watchers[name]
+        kept = len(self._watchers) + sum(map(len, self._node_watchers.values()))
+        self._forget_at = max(SWEEP, 2 * kept)
+
     def _tell_of_loss(self, notice: NodeLost) -> None:
         for cell in self._node_watchers.pop(notice.node, ()):
             cell.put(Signal(notice))
@@ -226,7 +255,7 @@ class Fabric:
             Unencodable: it cannot.
         """
         try:
-            self.codec.encoder(type(message))(message)
+            pack_plain(self.codec.encoder(type(message))(message))
         except TypeError as error:
             raise error if isinstance(error, Unencodable) else Unencodable(str(error)) from None
 
@@ -257,7 +286,11 @@ class Fabric:
             if not call.done:
                 link.out.request(link.enter(call), message)
 
-        peer.do(peer.named(""), go, lambda _: call.lost())
+        def lost(_: ExitReason) -> None:
+            call.why = self.why_down(peer.name)
+            call.lost()
+
+        peer.do(peer.named(""), go, lost)
 
     def serve(self, link: Link, number: int, request: Any) -> None:
         """A peer asks something of this node.
@@ -381,7 +414,29 @@ class Fabric:
             unsent = link.outbox.size
             if link.session.peer.hidden and not unsent:  # somebody had a look
                 return
-            self.runtime.events.emit(ConnectionLost(link.peer.name, str(reason), unsent))
+            told = self._told_of_usurper(link) if reason is LostReason.REPLACED else str(reason)
+            if told:
+                self.runtime.events.emit(ConnectionLost(link.peer.name, told, unsent))
+
+    def _told_of_usurper(self, link: Link) -> str:
+        """Why a connection was replaced, in words; none if two nodes of one name push each other out, and that was told."""
+        old, name, now = link.session.peer, link.peer.name, self.now()
+        news = (
+            self.links[o.connection_id].session.peer
+            for o in self._orders
+            if isinstance(o, Adopt) and o.node == name and o.connection_id in self.links
+        )
+        new = next(news, old)
+        if new.incarnation == old.incarnation or new.address == old.address:
+            return str(LostReason.REPLACED)
+        recent = {n: e for n, e in self._usurped.items() if now - e[1] < NAMESAKES}
+        times = recent.get(name, (0, now))[0] + 1
+        self._usurped = {**recent, name: (times, now)}
+        if times == 1:  # a restart, most likely
+            return str(LostReason.REPLACED)
+        where = new.address or "no address"
+        words = f"another node {name!r} at {where} took its place; names must be unique"
+        return words if times == 2 else ""
 
     def _announce(self, notice: NodeUp | NodeLost) -> None:
         self.runtime.events.emit(NodeEvent(notice))
@@ -396,7 +451,8 @@ class Fabric:
 
     def _give_up(self, target: str, reason: LostReason) -> None:
         for wait in self._connecting.pop(target, ()):
-            wait.fail(ConnectFailed(f"no connection to {target}: {reason}"))
+            why = self.why_down(target) or f"no connection to {target}: {self._failure or reason}"
+            wait.fail(ConnectFailed(why))
         peer = self.peers.get(target)
         if peer is not None:
             peer.unreachable()
@@ -423,15 +479,21 @@ class Fabric:
         del self._dials[address]
         connection, session = outcome.connection, outcome.session
         if connection is None or session is None:
-            if outcome.why not in CROSSED:
-                self.runtime.events.emit(ConnectionFailed(expect or "", address, outcome.told))
             why, answered = outcome.why, outcome.answered
+            told = self._unwelcome() if why is Status.NOT_ALLOWED else outcome.told
+            if why not in CROSSED:
+                self.runtime.events.emit(ConnectionFailed(expect or "", address, told))
+            self._failure = told
             self.carry_out(self._membership.failed(address, why, self.now(), answered))
+            self._failure = ""
             return
         link = self._enter(connection, session)
         self.carry_out(self._membership.dialled(address, session, link.number, self.now()))
         if link.number in self.links:
             await self._serve(link)
+
+    def _unwelcome(self) -> str:
+        return f"it will not talk to this node: it is called {self.me.name!r} as well, or has enough peers"
 
     def judge(self, identity: Identity, number: int) -> Status:
         """Whether to take a connection that a peer has dialled."""

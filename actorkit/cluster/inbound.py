@@ -116,10 +116,13 @@ class Inbound:
     def _tell(self, to: int | str, tag: int, fields: list[Any]) -> None:
         message = self._decoder(tag)(fields)
         cell = self._find(to)
-        if cell is not None:
-            cell.ref.tell(message)
-        else:
+        if cell is None:
             self._lose(message, to, DeadReason.NO_ACTOR)
+            return
+        try:
+            cell.ref.tell(message)
+        except Unencodable:  # its class is not known here, and it was to go on from here
+            cell.runtime.dead_letter(message, cell, DeadReason.NOT_ENCODABLE)
 
     def _ask(
         self,
@@ -143,10 +146,10 @@ class Inbound:
         who = self._peer.cell_of(asker) if asker else None
         incoming = Incoming(self._link, number, who, cell, self._chain(chain, who))
         call = Call(message, incoming, cell)  # type: ignore[arg-type] # stands where a cell does
-        self._runtime.sent += self._runtime.audited
         try:
             if who is not None and cell.waiting is not None:
                 check_circle(who, cell)
+            self._runtime.sent += self._runtime.audited
             queue = cell.queue
             if len(queue) >= cell.limit:
                 queue = cell.admit(message)
@@ -223,6 +226,7 @@ class Inbound:
         elif call is not None:
             incoming: Any = call.cell
             incoming.call = None  # nobody is told
+            call.cancelled()  # but whoever it was handed on to
             call.fail(died("the asker", NORMAL))
             incoming.over(call)
 
@@ -296,10 +300,10 @@ class Inbound:
             return
         who = self._peer.cell_of(asker) if asker else None
         call = IncomingStream(self._link, number, message, cell, max(1, min(window, 1 << 16)))
-        self._runtime.sent += self._runtime.audited
         try:
             if who is not None and cell.waiting is not None:
                 check_circle(who, cell)
+            self._runtime.sent += self._runtime.audited
             if len(cell.queue) >= cell.limit:
                 cell.admit(message)
         except AskError as error:
@@ -343,7 +347,9 @@ class Inbound:
     def _unwatch(self, watcher: int, monitor: int) -> None:
         ours = self._peer.monitors_in.pop_theirs(watcher, monitor)
         if ours is not None:
-            self._runtime.relations.unwatch(ours)
+            watch = self._runtime.relations.unwatch(ours)
+            if watch is not None:
+                watch.target.unwatched(watch)
 
     def _down(self, watcher: int, monitor: int, serial: int, reason: Any) -> None:
         why = self._reason(reason)
@@ -373,7 +379,7 @@ class Inbound:
         self._runtime.relations.link(cell, other)
         cell.linked_to(other)
         if isinstance(to, int) and to != cell.serial:
-            other.aliases[cell.serial] = to
+            other.aliases[cell] = to
 
     def _unlink(self, sender: int, to: int | str) -> None:
         cell = self._find(to)
@@ -389,12 +395,13 @@ class Inbound:
             source = self._peer.cell_of(sender) if sender else None
             exit_signal(cell, source, source.ref if source else cell.ref, why, linked=False)
             return
-        for number in dict.fromkeys((seat, sender)):
-            source = self._peer.known(number)
-            if source is not None and self._runtime.relations.unlink(cell, source):
-                self._peer.died(source, sender)
-                exit_signal(cell, source, source.ref, why, linked=True)
-                return
+        numbers = dict.fromkeys((seat, sender))
+        known = [source for number in numbers if (source := self._peer.known(number)) is not None]
+        linked_to = [source for source in known if self._runtime.relations.unlink(cell, source)]
+        for source in linked_to:
+            self._peer.died(source, sender)
+        if linked_to:  # by one of its references or by two, it is one death
+            exit_signal(cell, linked_to[0], linked_to[0].ref, why, linked=True)
 
     def _stop(
         self, to: int | str, number: int, reason: Any, limit: float | None, how: str, by: int

@@ -80,11 +80,11 @@ def grants_of(grants: Iterable[Grant | str]) -> frozenset[Grant]:
     """
     if isinstance(grants, str):
         raise ValueError(
-            f"grants are a collection of {_ALL_GRANTS}, got the text {grants!r}: write [{grants!r}]"
+            f"a secret's grants are a collection of {_ALL_GRANTS}, got the text {grants!r}: write [{grants!r}]"
         )
-    unknown = [grant for grant in grants if not (isinstance(grant, str) and grant in _BY_VALUE)]
+    unknown = [grant for grant in grants if not (isinstance(grant, str) and grant in _BY_VALUE)]  # type: ignore[redundant-expr]
     if unknown:
-        raise ValueError(f"grants are {_ALL_GRANTS}, got {unknown[0]!r}")
+        raise ValueError(f"a secret's grants are {_ALL_GRANTS}, got {unknown[0]!r}")
     return frozenset(_BY_VALUE[grant] for grant in grants)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import trio
 
@@ -49,12 +50,13 @@ SWEEP = 1024  # calls under way before those given up are looked for
 class ServiceCall(EarlyWait):
     """A request to another node itself."""
 
-    __slots__ = ("node", "seconds", "what")
+    __slots__ = ("node", "seconds", "what", "why")
 
     def __init__(self, cell: Cell | None, node: str, what: str) -> None:
         super().__init__(cell, None)
         self.node = node
         self.what = what
+        self.why = ""  # there is no way to the node
         self.seconds: float | None = None
 
     def answered(self, value: Any) -> None:
@@ -63,7 +65,7 @@ class ServiceCall(EarlyWait):
 
     def lost(self) -> None:
         """The node is out of reach."""
-        self.fail(NodeDown(self.node))
+        self.fail(NodeDown(self.node, self.why))
 
     def expire(self) -> None:
         """The node has not answered in time."""
@@ -109,7 +111,7 @@ class _Ended:
     def push(self, _: Any) -> None:
         target = self.wait.target  # told as if by itself, so that nothing it has sent comes after
         serial = target.serial if target is not None else 0
-        self.link.out.reply(self.number, self.wait.value, serial)
+        self.link.out.ended(self.number, self.wait.value, serial)
 
 
 class Link:
@@ -128,6 +130,7 @@ class Link:
         self.out = Outbound(self)
         self.calls_out: dict[int, Any] = {}
         self.calls_in: dict[int, Call | IncomingStream] = {}
+        self.spawned: WeakSet[Cell] = WeakSet()  # at the peer's wish
         self.heard_bytes = self.sent_bytes = 0
         self.hearsay: set[str] = set()  # names it has told of that nobody here has met
         self._connection = connection
@@ -307,9 +310,9 @@ class Link:
         ops = parse(body, unpack_plain)
         try:
             self._inbound.perform(ops)
-        except ProtocolError:
+        except (ProtocolError, trio.Cancelled):
             raise
-        except Exception as error:  # whatever a peer says, it is the peer that is cut off
+        except BaseException as error:  # whatever a peer says, it is the peer that is cut off
             told = "".join(traceback.format_exception(error))
             raise ProtocolError(f"an op could not be carried out: {told}") from error
 
@@ -462,7 +465,7 @@ class Link:
     def _may_stop(self, cell: Cell) -> bool:
         parent = cell.parent
         spawned = isinstance(parent, RemoteCell) and parent.peer is self.peer
-        return spawned or self.granted(Grant.CONTROL)
+        return spawned or cell in self.spawned or self.granted(Grant.CONTROL)
 
     def granted(self, grant: Grant) -> bool:
         """Whether the peer may do that."""
@@ -527,6 +530,7 @@ class Link:
                 asker: Any = asked.cell
                 if isinstance(asker, Incoming):
                     asker.over(asked)
+                asked.cancelled()  # tells whoever it was handed on to
                 asked.fail(died("the asker", NORMAL))
 
 

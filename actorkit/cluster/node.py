@@ -241,6 +241,13 @@ class Node(System):
         while not isinstance(await ref.wait_stopped(), Shutdown) and not self._runtime.closed:
             ref = await start()
 
+    async def crashed(self) -> None:
+        """The kernel itself has failed: the other nodes shall see that this one is gone."""
+        with trio.CancelScope(shield=True):
+            if self._listener is not None:
+                await self._listener.aclose()
+            self._fabric.vanish()
+
     async def shutdown(self) -> None:
         """Stop all actors in good order, then part from the other nodes. ``open_node`` does it at the end."""
         await super().shutdown()
@@ -405,7 +412,10 @@ class _SpawnCall(ServiceCall):
 
     def lost(self) -> None:
         """The node is out of reach."""
-        self.fail(StartFailed(self.what, NO_CONNECTION))
+        failure = StartFailed(self.what, NO_CONNECTION)
+        if self.why:
+            failure.add_note(self.why)
+        self.fail(failure)
 
 
 async def start_elsewhere(
@@ -421,7 +431,7 @@ async def start_elsewhere(
     start_timeout: float | None = None,
 ) -> tuple[Cell, Monitor | None]:
     """Start an actor on another node and wait until it is ready there."""
-    if not isinstance(props, Props):  # type: ignore[redundant-expr]
+    if not isinstance(props, Props):
         raise TypeError(f"spawn() takes props(ActorClass, ...), got {props!r}")
     runtime, peer = fabric.runtime, fabric.peer(node)
     call = _SpawnCall(peer, parent, seat)
@@ -600,7 +610,7 @@ async def open_node(
         OSError: somebody listens there already.
         KeyFileError: the key file cannot be used.
     """
-    if not valid_node_name(name):
+    if not (isinstance(name, str) and valid_node_name(name)):  # type: ignore[redundant-expr]
         raise ValueError(
             f"a node's name is letters, digits, '_' and '-', then perhaps '@host', got {name!r}"
         )
@@ -631,11 +641,11 @@ def _seeds(join: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError: it is no list of addresses.
     """
-    if isinstance(join, str) or not isinstance(join, Iterable):  # type: ignore[redundant-expr]
+    if isinstance(join, str) or not isinstance(join, Iterable):
         raise ValueError(f"join is a list of addresses, got {join!r}: write join=[{join!r}]")
     seeds = tuple(join)
     for address in seeds:
-        if not isinstance(address, str):  # type: ignore[redundant-expr]
+        if not isinstance(address, str):
             raise ValueError(f"join is a list of addresses as '127.0.0.1:4000', got {address!r}")
         split_address(address)
     return seeds
@@ -676,7 +686,7 @@ def _secrets(secret: Secret | Iterable[Secret]) -> tuple[Secret, ...]:
     if isinstance(secret, Secret):
         return (secret,)
     found = tuple(secret) if isinstance(secret, Iterable) else ()  # type: ignore[redundant-expr]
-    if not found or not all(isinstance(one, Secret) for one in found):  # type: ignore[redundant-expr]
+    if not found or not all(isinstance(one, Secret) for one in found):
         raise TypeError(
             "secret is 32 random bytes or more, the path of a key file, a Secret, a Keyring or several Secrets, "
             f"got one of type {type(secret).__name__}"

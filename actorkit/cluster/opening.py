@@ -41,7 +41,10 @@ class Outcome:
     told: str = ""
 
 
-CROSSED = (Status.SIMULTANEOUS, Status.ALREADY)  # no failures: another connection is there, or about to be
+CROSSED = (
+    Status.SIMULTANEOUS,
+    Status.ALREADY,
+)  # no failures: another connection is there, or about to be
 
 
 class _Failed(Exception):

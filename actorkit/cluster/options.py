@@ -27,8 +27,9 @@ def _mode(_: object, __: object, value: str) -> None:
 
 
 def _patterns(imports: Iterable[str]) -> tuple[str, ...]:
-    found = () if isinstance(imports, str) or not isinstance(imports, Iterable) else tuple(imports)  # type: ignore[redundant-expr]
-    if isinstance(imports, str) or not all(isinstance(one, str) for one in found):  # type: ignore[redundant-expr]
+    listed = isinstance(imports, Iterable) and not isinstance(imports, str)  # type: ignore[redundant-expr]
+    found = tuple(imports) if listed else ()
+    if not (listed and all(isinstance(one, str) for one in found)):
         raise ValueError(
             f"imports is a list of patterns of modules such as 'shop.*', got {imports!r}"
         )

@@ -11,8 +11,8 @@ from actorkit.codec import pack_plain, reply_of
 from actorkit.errors import AskError, Unencodable
 from actorkit.kernel.call import Call
 from actorkit.kernel.cell import Cell
-from actorkit.kernel.exits import ExitReason
-from actorkit.kernel.message import wire_name
+from actorkit.kernel.exits import ExitReason, Failed
+from actorkit.kernel.message import encodable, wire_name
 from actorkit.kernel.stream import StreamCall
 from actorkit.kernel.wait import origin
 
@@ -147,23 +147,36 @@ class Outbound:
     ) -> None:
         """A watched actor is gone: behind everything it has said."""
         speaker = serial if sender is None else sender
-        self.say(frames.DOWN, watcher, monitor, serial, self._any(reason), sender=speaker)
+        self.say(frames.DOWN, watcher, monitor, serial, self._reason(reason), sender=speaker)
 
     def exit(self, op: tuple[int, int, int | str], reason: ExitReason, *, linked: bool) -> None:
         """An exit signal: from whom, sitting in which seat, to whom."""
         sender, seat, to = op
-        self.say(frames.EXIT, sender, seat, to, self._any(reason), linked, sender=sender)
+        self.say(frames.EXIT, sender, seat, to, self._reason(reason), linked, sender=sender)
 
     def stop(
         self, to: int | str, number: int, reason: ExitReason, how: tuple[str, float | None, int]
     ) -> None:
         """Tell an actor to end: how, within which limit, by whose order."""
         way, limit, by = how
-        self.say(frames.STOP, to, number, self._any(reason), limit, way, by, sender=by)
+        self.say(frames.STOP, to, number, self._reason(reason), limit, way, by, sender=by)
 
     def credit(self, number: int, count: int) -> None:
         """The reader of a stream has read that many items."""
         self.say(frames.CREDIT, number, count)
+
+    def ended(self, number: int, reason: ExitReason, sender: int) -> None:
+        """An actor that was ordered to end has."""
+        self.say(frames.REPLY, number, self._reason(reason), sender=sender)
+
+    def _reason(self, reason: ExitReason) -> Any:
+        """A reason as a plain value; one that cannot travel goes as text, for a death is told whatever its reason."""
+        try:
+            plain = self._any(reason)
+            pack_plain(plain)
+        except Unencodable:
+            return self._any(Failed(encodable(str(reason))))
+        return plain
 
     def say(self, kind: int, *fields: Any, sender: int = SYSTEM) -> None:
         """Any other op."""

@@ -92,6 +92,7 @@ class Peer:
         self._pending: deque[tuple[RemoteCell, Go, Failed]] = deque()
         self._waiting: deque[tuple[RemoteCell, Wait, int]] = deque()  # the last is who sends
         self._expected: dict[int, Failed] = {}
+        self._relayed: dict[Monitor, int] = {}  # what we expect for watchers elsewhere
         self._next_expected = 1
 
     def __repr__(self) -> str:
@@ -190,7 +191,7 @@ class Peer:
         """Send a request, whatever the room."""
 
         def go(link: Link) -> None:
-            if isinstance(call, Call) and call.done:
+            if call.done if isinstance(call, Call) else call.abandoned or call.ended:
                 return
             try:
                 link.request(cell, call, sender)
@@ -227,7 +228,7 @@ class Peer:
     def send_watch(self, cell: RemoteCell, watch: Watch[Cell]) -> None:
         """Watch one of its actors."""
         if watch.watcher.elsewhere:  # it watches whoever sits in a seat of ours
-            self._expect(cell, partial(self._down_here, watch))
+            self._relayed[watch.monitor] = self._expect(cell, partial(self._down_here, watch))
             return
         watcher, monitor = watch.watcher.serial, watch.monitor.serial
         self.do(
@@ -237,6 +238,7 @@ class Peer:
         )
 
     def _down_here(self, watch: Watch[Cell], why: ExitReason) -> None:
+        self._relayed.pop(watch.monitor, None)
         if self.runtime.relations.unwatch(watch.monitor) is not None:
             cell = watch.target
             address = None if watch.name else cell.address
@@ -246,6 +248,9 @@ class Peer:
         """Watch one of its actors no more."""
         watcher, monitor = watch.watcher.serial, watch.monitor.serial
         if watch.watcher.elsewhere:
+            number = self._relayed.pop(watch.monitor, 0)
+            if self._expected.pop(number, None) is not None and self.link is not None:
+                self.link.out.say(frames.UNWATCH, 0, number)
             return
         if self.link is not None:
             self.link.out.say(frames.UNWATCH, watcher, monitor, sender=watcher)
@@ -258,7 +263,8 @@ class Peer:
         """One of its actors watched one of ours, which is gone."""
         theirs = self.monitors_in.pop_ours(notice.monitor)
         if theirs is not None and self.link is not None:
-            serial = notice.address.serial if notice.address is not None else 0
+            address, me = notice.address, self.fabric.me.name
+            serial = address.serial if address is not None and address.node == me else 0
             self.link.out.down(*theirs, serial, notice.reason)
 
     def send_link(self, cell: RemoteCell, ours: Cell) -> None:
@@ -288,8 +294,10 @@ class Peer:
         if linked and self.link is None:  # the lost connection has told it already
             return
         source = sender.serial if sender is not None and not sender.elsewhere else 0
-        linked = linked and source != 0  # the link of somebody elsewhere is not known there
-        seat = cell.aliases.pop(source, source) if linked else source
+        seat = source
+        if linked and sender is not None:
+            seat = cell.aliases.pop(sender, source)
+        linked = linked and seat != 0  # the link of somebody elsewhere is not known there
         self.do(cell, lambda link: link.out.exit((source, seat, cell.to), reason, linked=linked))
 
     def send_stop(
@@ -328,7 +336,7 @@ class Peer:
         """Have the end of one of its actors told, to nobody in particular."""
         self._expect(cell, cell.ended)
 
-    def _expect(self, cell: RemoteCell, then: Failed) -> None:
+    def _expect(self, cell: RemoteCell, then: Failed) -> int:
         number = self._next_expected
         self._next_expected += 1
         self._expected[number] = then
@@ -338,6 +346,7 @@ class Peer:
             lambda link: link.out.say(frames.WATCH, cell.to, 0, number, sender=sender),
             lambda why: self.ended(number, why),
         )
+        return number
 
     def ended(self, number: int, reason: ExitReason) -> None:
         """An actor of whose end we wished to hear is gone."""
@@ -358,7 +367,10 @@ class Peer:
         self.incarnation = link.session.peer.incarnation
         pending, self._pending = self._pending, deque()
         for cell, go, failed in pending:
-            self.do(cell, go, failed)
+            try:
+                self.do(cell, go, failed)
+            except Unencodable:  # it has been changed since it was sent
+                failed(NO_CONNECTION)
         if self._waiting:
             self.let_in()
 
@@ -398,7 +410,7 @@ class Peer:
     def _fail_waiting(self) -> None:
         waiting, self._waiting = self._waiting, deque()
         for cell, wait, _ in waiting:
-            if not wait.fail(NodeDown(self.name)):
+            if not wait.fail(NodeDown(self.name, self.fabric.why_down(self.name))):
                 continue
             if isinstance(wait, RoomWait):
                 _lose_waiting(cell, wait, DeadReason.NO_CONNECTION)
@@ -453,7 +465,9 @@ def _lose_waiting(cell: RemoteCell, wait: RoomWait, why: DeadReason) -> None:
 
 
 def _fail_request(cell: RemoteCell, call: Call | StreamCall, why: ExitReason) -> None:
-    error = died(cell.path, NO_ACTOR) if why == NO_ACTOR else NodeDown(cell.peer.name)
+    node = cell.peer.name
+    down = NodeDown(node, cell.peer.fabric.why_down(node))
+    error = died(cell.path, NO_ACTOR) if why == NO_ACTOR else down
     if fail_early(call, error):
         cell.lose(
             call.message, DeadReason.NO_ACTOR if why == NO_ACTOR else DeadReason.NO_CONNECTION

@@ -81,7 +81,7 @@ class RemoteCell(Cell):
         self._ending = False
         self._outlet: _Outlet | None = None
         self.aliases: dict[
-            int, int
+            Cell, int
         ] = {}  # actors here it is linked to, by the seats it knows them by
 
     def __repr__(self) -> str:
@@ -164,9 +164,10 @@ class RemoteCell(Cell):
             else:
                 self.overflow(message)
         except Unencodable as error:
-            if not isinstance(message, (Call, StreamCall)):
-                raise
-            fail_early(message, error)
+            if isinstance(message, (Call, StreamCall)):
+                fail_early(message, error)
+            else:  # it has waited in a seat: there is nobody to tell
+                self.lose(message, DeadReason.NOT_ENCODABLE)
 
     def put(self, item: Any) -> None:
         """Send a notice to a remote watcher."""

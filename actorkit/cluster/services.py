@@ -297,6 +297,7 @@ async def _start(fabric: Fabric, link: Link, request: Spawn, props: Props[Any]) 
     tied = parent is not None and not link.closed
 
     def began(cell: Cell) -> None:
+        link.spawned.add(cell)
         if parent is not None and tied and request.monitor:
             watch = runtime.relations.enter(parent, cell)
             peer.monitors_in.add(request.parent, request.monitor, watch.monitor)

@@ -21,7 +21,7 @@ from actorkit.kernel.actor import Actor, Props, shipped_classes
 from actorkit.kernel.message import adopt, error_text, is_message
 
 
-def importable(cls: type) -> bool:
+def importable(cls: type | typing.NewType) -> bool:
     """Whether another process can import the class by its name."""
     module = sys.modules.get(cls.__module__)
     if module is None or cls.__module__ == "__main__" or "<locals>" in cls.__qualname__:
@@ -65,6 +65,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             self.messages[obj] = None
             with suppress(Unencodable):
                 _explain(obj)
+        if isinstance(obj, typing.NewType) and not importable(obj):  # cloudpickle has them imported
+            return typing.NewType, (obj.__name__, obj.__supertype__)
         return super().reducer_override(obj)
 
 

@@ -60,14 +60,16 @@ def shipped_classes() -> Generator[None]:
     Raises:
         VocabularyError: a class and its messages do not fit together.
     """
-    global _UNFINISHED  # noqa: PLW0603 - a class is created by code that knows nothing of its caller
+    global _UNFINISHED
     before, _UNFINISHED = _UNFINISHED, []
     try:
         yield
     finally:
         made, _UNFINISHED = _UNFINISHED, before
     for cls in made:
-        if "__actorkit_table__" in cls.__dict__:  # else it was known here already, and this is a mould thrown away
+        if (
+            "__actorkit_table__" in cls.__dict__
+        ):  # else it was known here already, and this is a mould thrown away
             cls.__actorkit_finish__()
 
 

@@ -34,6 +34,7 @@ class DeadReason(StrEnum):
     LATE_REPLY = "a reply that nobody waits for"
     FENCED = "sent by an actor that was declared dead"
     NO_CONNECTION = "its node is out of reach"
+    NOT_ENCODABLE = "it cannot travel to another node"
     OUTBOX_FULL = "too much waits to be sent to its node"
     NOT_DELIVERABLE = "a timer whose actor is gone"
     CLOSED = "the system is closed"

@@ -282,10 +282,14 @@ class CountingRef(Ref[M_contra]):
             checked_seconds(timeout)
         runtime = self._cell.runtime
         runtime.sent += 1
+        forwarded = runtime.forwarded
         try:
             return await super().ask(message, timeout=timeout)
-        except CircularAsk:  # raised before anything is sent
-            runtime.sent -= 1
+        except CircularAsk:
+            if (
+                not self._cell.elsewhere or runtime.forwarded == forwarded
+            ):  # raised before it was sent
+                runtime.sent -= 1
             raise
 
     def _open_stream(self, call: StreamCall) -> None:

@@ -54,11 +54,13 @@ class Relations(Generic[P]):
         """The number of entries, each link counted once: zero means nothing is leaked."""
         return sum(len(peers) for peers in self._links.values()) // 2 + len(self._watches)
 
-    def link(self, one: P, other: P) -> None:
-        """Link two parties; linking twice, or to oneself, changes nothing."""
-        if one != other:
+    def link(self, one: P, other: P) -> bool:
+        """Link two parties; linking twice, or to oneself, changes nothing. Tells whether it is a new link."""
+        new = one != other and other not in self._links.get(one, ())
+        if new:
             self._links.setdefault(one, {})[other] = None
             self._links.setdefault(other, {})[one] = None
+        return new
 
     def unlink(self, one: P, other: P) -> bool:
         """Remove a link from either end; tells whether there was one."""

@@ -306,8 +306,8 @@ class Runtime:
         """Link two actors, or say that one of them is gone."""
         other = self._own(ref)
         if State.STARTING <= other.state <= State.STOPPING:
-            self.relations.link(cell, other)
-            other.linked_to(cell)
+            if self.relations.link(cell, other):
+                other.linked_to(cell)
         elif cell.traps:
             cell.put(Signal(Exit(ref, other.address, NO_ACTOR)))
         else:

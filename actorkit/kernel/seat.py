@@ -114,6 +114,10 @@ class Seat:
         waiting.state = State.DEAD
         waiting.limit = -1
         for item in queue:
+            if isinstance(item, StreamCall):
+                item.wait_for(cell)
+            elif isinstance(item, Wait):
+                item.target = cell
             if is_for_whoever(item):
                 cell.accept(item.message if type(item) is Fired else item)
         for wait in senders or ():

@@ -262,6 +262,9 @@ class System:
             forwarded=runtime.forwarded,
         )
 
+    async def crashed(self) -> None:
+        """The kernel itself has failed, so no actor runs any more: let go of what the system holds outside."""
+
     async def shutdown(self) -> None:
         """Stop all actors in good order, the youngest top-level actor first. ``open_system`` does it at the end."""
         runtime = self._runtime
@@ -361,7 +364,9 @@ async def open_runtime(
             yield system
     finally:
         try:
-            if not engine.failed:
+            if engine.failed:
+                await system.crashed()
+            else:
                 await system.shutdown()
         finally:
             if guard is not None:
@@ -400,7 +405,9 @@ class _Engine:
                 self._running.set()
                 await self._stopping.wait()
                 nursery.cancel_scope.cancel()
-        except Exception as error:  # noqa: BLE001 - a fault of the kernel itself: raised where the system was opened
+        except trio.Cancelled:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a fault of the kernel itself: raised where the system was opened
             self._failure = error
             self._runtime.on_failure()
         finally:

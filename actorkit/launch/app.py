@@ -122,7 +122,7 @@ def their_traceback(error: BaseException) -> str:
 
 
 def _is_ours(file: str) -> bool:
-    return file == __file__ or file.startswith(_IMPORTING)
+    return Path(file).parent == _HERE or file.startswith(_IMPORTING) or file == importlib.__file__
 
 
 def exit_status(error: BaseException) -> int | None:

@@ -27,6 +27,8 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
+from types import FrameType
 from typing import Any, Protocol
 
 import trio
@@ -37,6 +39,7 @@ from actorkit.errors import NodeError
 from actorkit.launch.app import AppError, Hook, exit_status, load_app, their_traceback
 from actorkit.launch.orders import Orders
 
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 GONE = 75  # the status of a process whose launcher is gone and that could not end in good order
 _IMPORTING = ("<frozen importlib", "<frozen runpy")
 
@@ -218,6 +221,15 @@ class _Farewell:
         self._level = level
         self.begun = False
 
+    def begin_with(self, *numbers: signal.Signals) -> None:
+        """Begin as soon as a signal arrives: a task that reads of a peer's end may run before the one that heeds it."""
+        for number in numbers:
+            signal.signal(number, partial(self._begin, signal.getsignal(number)))
+
+    def _begin(self, heed: Any, number: int, frame: FrameType | None) -> None:
+        self.begun = True
+        heed(number, frame)
+
     def __call__(self, logger: object, method: str, record: Fields) -> Fields:
         """Pass a record on, as structlog's processors do."""
         import structlog  # noqa: PLC0415 - see above
@@ -276,7 +288,8 @@ async def _live(
 ) -> int:
     """Until told to end, 0; 1 if the node cannot be opened, or the app fails; what it exits with, if it does."""
     status = 0
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(*_ENDING) as signals:
+        farewell.begin_with(*_ENDING)
         async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
 
             def end() -> None:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import attrs
 
-from actorkit.launch.keeper import Launch
 from actorkit.cluster.keys import GRANTS, Keyring, Secret
-from actorkit.launch.logs import Layout, Merger, Write, standard_error, wants_colour, writer_to
 from actorkit.cluster.options import ClusterOptions
-from actorkit.launch.process import NodeExit, NodeProcess
-from actorkit.launch.settings import Policy, Settings, node_names
 from actorkit.errors import SpecError
 from actorkit.kernel.address import valid_node_name
+from actorkit.launch.keeper import Launch
+from actorkit.launch.logs import Layout, Merger, Write, standard_error, wants_colour, writer_to
+from actorkit.launch.process import NodeExit, NodeProcess
+from actorkit.launch.settings import Policy, Settings, node_names
 from actorkit.supervision.spec import Flags
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class LocalCluster:
             start_timeout=start_timeout,
             options=options,
         )
-        if not valid_node_name(name):
+        if not (isinstance(name, str) and valid_node_name(name)):  # type: ignore[redundant-expr]
             raise SpecError(
                 f"name is that of this process's own node, of letters, digits, '_' and '-', got {name!r}"
             )

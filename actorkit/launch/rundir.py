@@ -80,12 +80,23 @@ class Run:
         """Where the operators' key is."""
         return self.directory / _KEY
 
+    @property
+    def has_key(self) -> bool:
+        """Whether the operators' key is still there."""
+        return os.path.lexists(self.key_file)
+
     def key(self) -> bytes:
         """The operators' key.
 
         Raises:
             KeyFileError: it cannot be read, or others can read it.
+            RunError: it is lost.
         """
+        if not self.has_key:
+            raise RunError(
+                f"the operators' key of run {self.name!r} is lost, and nobody can look in without it; end the run, "
+                "and start it anew"
+            )
         return read_key_file(self.key_file)
 
 

@@ -8,10 +8,10 @@ from typing import Any, Literal
 import attrs
 
 from actorkit.cluster.keys import GRANTS, KEY_BYTES, Grant
-from actorkit.launch.orders import Orders, SecretOrder
-from actorkit.launch.process import Command, python_command
 from actorkit.errors import SpecError
 from actorkit.kernel.address import valid_node_name
+from actorkit.launch.orders import Orders, SecretOrder
+from actorkit.launch.process import Command, python_command
 from actorkit.seams.entropy import SystemEntropy
 from actorkit.supervision.spec import Flags, Restart
 
@@ -35,7 +35,7 @@ def node_names(nodes: int | Iterable[str]) -> tuple[str, ...]:
     Raises:
         SpecError: there are too few or too many, or a name is wrong or there twice.
     """
-    if isinstance(nodes, (str, bool)) or not isinstance(nodes, (int, Iterable)):  # type: ignore[redundant-expr]
+    if isinstance(nodes, (str, bool)) or not isinstance(nodes, (int, Iterable)):
         raise SpecError(f"nodes is a number of nodes, or a list of their names, got {nodes!r}")
     if isinstance(nodes, int):
         _check_count(nodes)
@@ -44,7 +44,7 @@ def node_names(nodes: int | Iterable[str]) -> tuple[str, ...]:
     names = tuple(nodes)
     _check_count(len(names))
     for name in names:
-        if not valid_node_name(name):
+        if not (isinstance(name, str) and valid_node_name(name)):  # type: ignore[redundant-expr]
             raise SpecError(f"a node's name is letters, digits, '_' and '-', got {name!r}")
         if names.count(name) > 1:
             raise SpecError(f"node names are unique, got {name!r} twice")

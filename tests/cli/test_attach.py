@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 
+import pytest
+
+from actorkit.cli import main
 from actorkit.cli.codes import ExitCode
 from tests.cli.runs import PROGRAM, Up, actorkit, environment
 
@@ -39,6 +42,24 @@ def test_a_program_that_fails_is_told(shop: Up) -> None:
         assert (seen.returncode, seen.stdout) == (ExitCode.BAD, "")
         assert said in seen.stderr
         assert "_carry_out" not in seen.stderr
+    for program, code, said in (
+        ("import sys\nsys.exit(4)", 4, ""),
+        (
+            'print\nremote("a").names()',
+            ExitCode.GOOD,
+            "<stdin>, line 2: coroutine 'RemoteNode.names' was never awaited: did you forget await?\n",
+        ),
+    ):
+        seen = actorkit(shop.directory, "attach", given=program)
+        assert (seen.returncode, seen.stdout, seen.stderr) == (code, "", said)
+
+
+def test_a_file_is_not_named_but_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """How is told, in one line."""
+    assert main(["attach", "sc.py"]) == ExitCode.MISUSED
+    assert capsys.readouterr().err == (
+        "actorkit attach reads commands from its input: actorkit attach < sc.py\n"
+    )
 
 
 def test_on_a_terminal_there_is_a_prompt(shop: Up) -> None:
@@ -69,7 +90,11 @@ def test_on_a_terminal_there_is_a_prompt(shop: Up) -> None:
     enter('len(await remote("a").tree()) > 1')
     wait_for("True\r\n>>> ")
     enter("1 / 0")
-    wait_for("ZeroDivisionError: division by zero\r\n>>> ")
+    wait_for(
+        "Traceback (most recent call last):\r\n"
+        '  File "<console>", line 1, in <module>\r\n'
+        "ZeroDivisionError: division by zero\r\n>>> "
+    )
     enter("print('begun'); await trio.sleep_forever()")
     wait_for("begun\r\n")
     program.send_signal(2)

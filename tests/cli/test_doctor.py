@@ -51,15 +51,19 @@ def test_the_defaults_are_the_measure() -> None:
         ),
         (
             {"imports": ["*"]},
-            "peers that may spawn can have these imported: '*': name the modules in imports=",
+            "a peer that may spawn can have these modules imported here: '*': name the modules in imports=",
         ),
         (
             {"half_open": 1000},
-            "half_open is 1,000: the default is 64; leave half_open out, or lower it",
+            "connections from one address that have not proven who they are: at most 1,000: the default is 64; leave half_open out, or lower it",
+        ),
+        (
+            {"handshake_timeout": 7.5},
+            "seconds that proving it may take: 7.5: the default is 5; leave handshake_timeout out, or lower it",
         ),
         (
             {"outbox_hard_bytes": 1 << 30},
-            "outbox_hard_bytes is 1,073,741,824: the default is 134,217,728; leave outbox_hard_bytes out, or lower it",
+            "bytes that may wait for one peer before it is cut off: 1,073,741,824: the default is 134,217,728; leave outbox_hard_bytes out, or lower it",
         ),
     ],
 )
@@ -85,6 +89,16 @@ def test_a_run_is_looked_at_node_by_node(shop: Up) -> None:
     assert f"  WEAK  key file {key} has mode 0640" in seen.stdout
     assert f"chmod 600 {key}" in seen.stdout
     assert seen.stdout.splitlines()[-1] == "1 weak"
+
+    key.unlink()
+    seen = actorkit(shop.directory, "doctor")
+    assert (seen.returncode, seen.stderr) == (ExitCode.BAD, "")
+    assert (
+        f"  WEAK  the operators' key {key} is lost: end the run, and start it anew" in seen.stdout
+    )
+    seen = actorkit(shop.directory, "tree")
+    assert seen.returncode == ExitCode.MISUSED
+    assert "the operators' key of run 'shop' is lost, and nobody can look in" in seen.stderr
 
 
 def test_without_a_run_the_defaults_and_the_users_key_are_looked_at(tmp_path: Path) -> None:

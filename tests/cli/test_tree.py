@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 import actorkit as ak
 from actorkit.cli.codes import ExitCode
-from actorkit.cli.tree import lines_of
+from actorkit.cli.tree import ASCII, LINES, Branches, branches_of, lines_of
 from tests.cli.runs import Up, actorkit
 
 
@@ -47,3 +49,19 @@ def test_a_tree_is_drawn() -> None:
         "└─ leaf  Leaf  suspended  handled 1, waiting 2",
     ]
     assert list(lines_of("b", ())) == ["b  0 actors"]
+    assert list(lines_of("a", tops, ASCII)) == [
+        "a  5 actors",
+        "|- top  Top  handled 0, waiting 0",
+        "|  |- tw\\x1big  Twig  handled 1,000, waiting 0",
+        "|  |  `- leaf  Leaf  suspended  handled 1, waiting 2",
+        "|  `- leaf  Leaf  suspended  handled 1, waiting 2",
+        "`- leaf  Leaf  suspended  handled 1, waiting 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "branches"), [("ascii", ASCII), ("latin-1", ASCII), ("utf-8", LINES)]
+)
+def test_lines_are_drawn_where_the_terminal_has_them(encoding: str, branches: Branches) -> None:
+    """And with ASCII elsewhere."""
+    assert branches_of(encoding) == branches

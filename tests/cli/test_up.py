@@ -6,12 +6,13 @@ import os
 import re
 import signal
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from actorkit.cli.codes import ExitCode
-from tests.cli.runs import SHOP, actorkit, up
+from tests.cli.runs import PROGRAM, SHOP, actorkit, environment, up
 from tests.cluster.launched import gone
 
 DEAF = """
@@ -21,6 +22,19 @@ def main(node):
     print("deaf", flush=True)
     while True:
         pass
+"""
+EXITS = """
+import os, sys, trio
+async def main(node):
+    if node.name == "b":
+        sys.exit(3)
+    if node.name == "c":
+        sys.exit("no luck")
+    if node.name == "d":
+        os.kill(os.getpid(), 9)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep_forever)
+        sys.exit()
 """
 # Rooms of a pytest's own are world-readable on some systems, and then no place for keys.
 pytestmark = pytest.mark.usefixtures("private")
@@ -40,6 +54,9 @@ def test_a_signal_ends_it_in_good_order(tmp_path: Path, number: int) -> None:
         code, err = run.end(number)
         assert (code, err) == (ExitCode.GOOD, "")
         assert gone(run.pids, within=0.0)
+    assert run.said.count("ending; Ctrl-C again ends at once") == (number == signal.SIGINT)
+    assert "connection lost" not in run.said
+    assert "all nodes have ended" not in run.said
     assert "* | run shop is up: a, b. Ctrl-C ends it." in run.said
     assert "actorkit tree|nodes|attach --run shop" in run.said
     assert len(run.pids) == 2
@@ -58,13 +75,34 @@ def test_a_killed_node_comes_back(tmp_path: Path) -> None:
 
 
 def test_it_ends_when_all_nodes_have_ended(tmp_path: Path) -> None:
-    """With 1 if one has failed: there is nothing left to keep."""
-    app = "import os\ndef main(node): os._exit(3 if node.name == 'b' else 0)"
-    with up(tmp_path, "shop", "--nodes", "2", "--no-restart", app=app) as run:
+    """With 1 if one has failed: there is nothing left to keep. Who calls ``sys.exit`` has that status, and no traceback."""
+    with up(tmp_path, "shop", "--nodes", "4", "--no-restart", app=EXITS) as run:
         out, err = run.program.communicate(timeout=60)
-        assert (run.program.returncode, err) == (ExitCode.BAD, "")
-        assert "ended with status 3; not restarted" in out
         run.said += out
+    assert (run.program.returncode, err) == (ExitCode.BAD, "")
+    assert "ended with status 3; not restarted" in out
+    assert out.endswith(
+        "all nodes have ended: a with status 0, b with status 3, c with status 1, d by SIGKILL\n"
+    )
+    assert "c | no luck\n" in out
+    assert "Traceback" not in out
+
+
+def test_a_node_that_exits_with_0_is_not_restarted(tmp_path: Path) -> None:
+    """It has ended as it wanted to; when all have, the exit code is 0. The closed stdout is no fault."""
+    app = "import sys\ndef main(node): sys.exit(0)"
+    with up(tmp_path, "shop", "--nodes", "1", app=app) as run:
+        assert run.program.communicate(timeout=60)[1] == ""
+    assert run.program.returncode == ExitCode.GOOD
+    closed = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *PROGRAM, "up", "shop", "--nodes", "1"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    assert (closed.returncode, closed.stderr) == (ExitCode.GOOD, b"")
 
 
 def test_a_node_that_dies_too_often_ends_it(tmp_path: Path) -> None:
@@ -74,7 +112,10 @@ def test_a_node_that_dies_too_often_ends_it(tmp_path: Path) -> None:
         out, err = run.program.communicate(timeout=60)
         run.said += out
     assert run.program.returncode == ExitCode.BAD
-    assert re.fullmatch(r"actorkit up: node a \(pid \d+\) ended with status 1, and .*\n", err)
+    assert re.fullmatch(
+        r"actorkit up: node a \(pid \d+\) ended with status 1, and .*: given up; see the logs\n",
+        err,
+    )
     assert out.count("ValueError: no luck") == 4
 
 
@@ -88,6 +129,20 @@ def test_a_second_ctrl_c_ends_all_at_once(tmp_path: Path) -> None:
         out, _ = run.program.communicate(timeout=60)
         assert run.program.returncode == ExitCode.GOOD
         run.said += out
+
+
+def test_an_app_without_a_function_is_told_once_and_a_node_that_must_be_killed(
+    tmp_path: Path,
+) -> None:
+    """The nodes are up all the same; one that does not end within the grace is named at the end."""
+    app = "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])"
+    with up(tmp_path, "shop.py", "--nodes", "2", "--grace", "0.1", app=app) as run:
+        run.wait_for("the nodes run nothing")
+        assert run.end() == (ExitCode.GOOD, "")
+    told = "* | shop.py has no main(node) or start(node): the nodes run nothing\n"
+    assert run.said.count(told) == 1
+    for name in "ab":
+        assert f"* | node {name} did not end within 0.1 s; killed\n" in run.said
 
 
 def test_when_it_is_killed_its_nodes_end(tmp_path: Path) -> None:
@@ -133,7 +188,12 @@ def test_a_reader_that_goes_away_ends_it(tmp_path: Path) -> None:
         (["nowhere.py"], 1, "app 'nowhere.py': there is no file nowhere.py; name a file.py"),
         (["nowhere"], 1, "app 'nowhere': there is no module 'nowhere' in "),
         (["shop:nothing"], 1, "app 'shop:nothing': shop has no function 'nothing'; it has "),
+        (["noparameter.py"], 1, "noparameter.py has main(), which cannot be called with the node"),
         ([], 2, "APP"),
+        ([""], 2, "APP is a module, module:function, file.py or file.py:function, got ''"),
+        (["."], 2, "file.py:function, got '.', which is a directory"),
+        (["shop:"], 2, "file.py:function, got 'shop:'"),
+        (["shop.main"], 2, "'shop' is a module, and not a package; did you mean shop:main?"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(
@@ -143,6 +203,7 @@ def test_what_is_wrong_is_said_in_one_line(
     (tmp_path / "open").write_bytes(b"k" * 32)
     (tmp_path / "open").chmod(0o644)
     (tmp_path / "short").write_bytes(b"abc")
+    (tmp_path / "noparameter.py").write_text("async def main(): ...", "utf-8")
     (tmp_path / "short").chmod(0o600)
     with up(tmp_path, *arguments) as run:
         out, err = run.program.communicate(timeout=60)
@@ -165,6 +226,16 @@ def test_an_app_whose_import_fails_is_told_with_its_own_traceback(tmp_path: Path
     assert trace[0] == "Traceback (most recent call last):"
     files = re.findall(r'File "(.*)"', "\n".join(trace))
     assert {Path(file).name for file in files} == {"shop.py"}
+
+
+@pytest.mark.parametrize("app", ["shop.py", "shop"])
+def test_of_a_text_of_two_lines_the_first_is_told(tmp_path: Path, app: str) -> None:
+    """With the type; the traceback above has all of it."""
+    with up(tmp_path, app, app="raise ValueError('no config\\nat all')") as run:
+        _, err = run.program.communicate(timeout=60)
+    *trace, last = err.splitlines()
+    assert last == f"actorkit up: app {app!r} cannot be imported: ValueError: no config"
+    assert re.findall(r'File "(.*)"', "\n".join(trace)) == [str(tmp_path / "shop.py")]
 
 
 def test_a_busy_port_is_told(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import trio
 
-from actorkit.launch.keeper import Launch
-from actorkit.launch.cluster import prepare_launch
-from actorkit.launch.process import LaunchFailed, NodeExit
 from actorkit.errors import SpecError
+from actorkit.launch.cluster import prepare_launch
+from actorkit.launch.keeper import Launch
+from actorkit.launch.process import LaunchFailed, NodeExit
 from actorkit.supervision.spec import Flags
 from tests.cluster.launched import (
     ROOT,
@@ -199,7 +199,7 @@ async def test_who_is_started_anew(policy: str, number: int, *, restarted: bool)
 
 async def test_too_many_deaths_end_it_all() -> None:
     """One restart more than are allowed, and the block ends with an error that says who died and how often."""
-    said = r"node a \(pid \d+\) was killed by SIGKILL, and there were 1 restart within 60 s already"
+    said = r"node a \(pid \d+\) was killed by SIGKILL, and there was 1 restart within 60 s already"
     flags = Flags(max_restarts=1, within=60.0)
 
     async def kill_twice() -> None:

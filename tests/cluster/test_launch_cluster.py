@@ -10,10 +10,10 @@ import pytest
 import trio
 
 import actorkit as ak
-from actorkit.launch.cluster import LocalCluster
 from actorkit.cluster.node import Node
-from actorkit.launch.process import NodeExit
 from actorkit.errors import SpecError
+from actorkit.launch.cluster import LocalCluster
+from actorkit.launch.process import NodeExit
 from tests.cluster.launched import TIMEOUT, Lines, file_of, gone
 
 APP = """
