@@ -91,7 +91,7 @@ def _unawaited_are_told() -> Iterator[None]:
             line: str | None = None,
         ) -> None:
             if str(message).endswith(_UNAWAITED):
-                where = f"{filename}, line {lineno}: " if filename in _THEIRS else ""
+                where = f"{filename}, line {lineno}: " if filename == "<stdin>" else ""
                 sys.stderr.write(f"{where}{message}: did you forget await?\n")
             else:
                 shown(message, category, filename, lineno, file, line)

@@ -21,8 +21,8 @@ from actorkit.kernel.actor import Actor, Props, shipped_classes
 from actorkit.kernel.message import adopt, error_text, is_message
 
 
-def importable(cls: type | typing.NewType) -> bool:
-    """Whether another process can import the class by its name."""
+def importable(cls: Any) -> bool:
+    """Whether another process can import a class, or a ``NewType``, by its name."""
     module = sys.modules.get(cls.__module__)
     if module is None or cls.__module__ == "__main__" or "<locals>" in cls.__qualname__:
         return False

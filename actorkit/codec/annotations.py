@@ -230,13 +230,11 @@ def explain(cls: type) -> Iterator[Any]:
             written = inspect.get_annotations(owner)[name]
             meant = looked_up(written, owner, f"{title(cls)}.{name}", extras=typed_dict)
             yield _kept(written, owner, meant)
-    for base in cls.__dict__.get("__orig_bases__", ()):
-        for argument in typing.get_args(base):
-            if isinstance(argument, (str, typing.ForwardRef)):
-                meant = looked_up(argument, cls, f"the reply to {title(cls)}")
-                yield _kept(argument, cls, meant)
-            else:
-                yield argument
+    for owner, bound in bindings(cls).items():
+        if owner in (Request, StreamRequest):
+            yield from (_kept(hint, cls, reply_of(cls)) for hint in bound.values())
+        else:
+            yield from bound.values()
 
 
 def _kept(written: Any, owner: type, meant: Any) -> Any:

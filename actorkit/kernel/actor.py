@@ -50,7 +50,7 @@ S = TypeVar("S")
 P = ParamSpec("P")
 
 
-_UNFINISHED: list[type[Actor[Any]]] | None = None
+_unfinished: list[type[Actor[Any]]] | None = None
 
 
 @contextmanager
@@ -60,12 +60,12 @@ def shipped_classes() -> Generator[None]:
     Raises:
         VocabularyError: a class and its messages do not fit together.
     """
-    global _UNFINISHED
-    before, _UNFINISHED = _UNFINISHED, []
+    global _unfinished
+    before, _unfinished = _unfinished, []
     try:
         yield
     finally:
-        made, _UNFINISHED = _UNFINISHED, before
+        made, _unfinished = _unfinished, before
     for cls in made:
         if (
             "__actorkit_table__" in cls.__dict__
@@ -95,8 +95,8 @@ class Actor(Generic[M_contra]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if _UNFINISHED is not None:  # a class that is being unpickled gets its methods later
-            _UNFINISHED.append(cls)
+        if _unfinished is not None:  # a class that is being unpickled gets its methods later
+            _unfinished.append(cls)
         else:
             cls.__actorkit_finish__()
 

@@ -12,8 +12,7 @@ import attrs
 
 from actorkit.errors import SpecError
 from actorkit.kernel.actor import Props
-from actorkit.kernel.address import valid_node_name
-from actorkit.kernel.address import checked_segment
+from actorkit.kernel.address import checked_segment, valid_node_name
 from actorkit.kernel.registry import Key, name_of
 
 M_contra = TypeVar("M_contra", contravariant=True)

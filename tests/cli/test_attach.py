@@ -89,6 +89,10 @@ def test_on_a_terminal_there_is_a_prompt(shop: Up) -> None:
     wait_for(">>> ")
     enter('len(await remote("a").tree()) > 1')
     wait_for("True\r\n>>> ")
+    enter('remote("a").names()')
+    wait_for("<coroutine object RemoteNode.names")
+    enter("None or 1")  # lets go of it
+    wait_for("coroutine 'RemoteNode.names' was never awaited: did you forget await?\r\n1\r\n>>> ")
     enter("1 / 0")
     wait_for(
         "Traceback (most recent call last):\r\n"

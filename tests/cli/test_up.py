@@ -135,7 +135,7 @@ def test_an_app_without_a_function_is_told_once_and_a_node_that_must_be_killed(
     tmp_path: Path,
 ) -> None:
     """The nodes are up all the same; one that does not end within the grace is named at the end."""
-    app = "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])"
+    app = "import atexit, threading\natexit.register(threading.Event().wait)"
     with up(tmp_path, "shop.py", "--nodes", "2", "--grace", "0.1", app=app) as run:
         run.wait_for("the nodes run nothing")
         assert run.end() == (ExitCode.GOOD, "")

@@ -55,8 +55,10 @@ SCRIPT = """
     class Labels(TypedDict, total=False):
         first: Note
 
+    class Answered(ak.Request["Answer"]): ...
+
     @ak.message
-    class Go(ak.Request["Answer"]):
+    class Go(Answered):
         to: ak.Ref[Note]
         box: Box
         labels: Labels
@@ -186,8 +188,9 @@ async def test_a_wrong_argument_is_told_at_once(
     wrong: dict[str, Any], kind: type[Exception], told: str
 ) -> None:
     """In one line that names the value and what is allowed."""
+    arguments: dict[str, Any] = {"secret": SECRET, "logs": False, **wrong}
     with pytest.raises(kind) as caught:
-        async with ak.open_node("a", **{"secret": SECRET, "logs": False, **wrong}):
+        async with ak.open_node("a", **arguments):
             pytest.fail("it opened")
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -113,7 +113,8 @@ async def test_two_that_come_back_at_the_same_time_meet(tmp_path: Path) -> None:
     app = file_of(tmp_path, "def main(node): print('met', *sorted(node.met), '.')")
     lines = Lines()
     async with launched("a", "b", app=app, logs=lines) as (launch, _):
-        await lines.wait_for("b | met a .")
+        for line in ("a | met .", "b | met a ."):
+            await lines.wait_for(line)
         lines.text = ""
         for node in launch.nodes.values():
             node.kill()
@@ -441,7 +442,7 @@ async def test_a_successor_that_says_nothing_is_not_waited_for_for_ever(tmp_path
             launch.nodes["a"].kill()
             await trio.sleep_forever()
 
-    with pytest.raises(LaunchFailed, match="killed by SIGKILL, and there were 1 restart"):
+    with pytest.raises(LaunchFailed, match="killed by SIGKILL, and there was 1 restart"):
         await kill_once()
     assert "was not ready within 5 s" in lines.text
 

@@ -19,7 +19,9 @@ ALLOWED = (
     Allowed("seams/offload.py", "threads", "the real threads"),
     Allowed("seams/transport.py", "sockets", "the real network"),
     Allowed("seams/disk.py", "files", "the real disk"),
-    Allowed("seams/transport.py", "files", "a socket is read and written at once by its descriptor"),
+    Allowed(
+        "seams/transport.py", "files", "a socket is read and written at once by its descriptor"
+    ),
     # The kernel, where it is the point.
     Allowed("kernel/dispatcher.py", "time", "a carrier's slice is measured on trio's own clock"),
     Allowed("kernel/portal.py", "threads", "it is the door for threads and for asyncio"),
@@ -40,12 +42,16 @@ ALLOWED = (
     Allowed("testing/simulation/simulate.py", "files", "how pytest calls a test, seen from here"),
     Allowed("testing/simulation/simulate.py", "environment", "what `actorkit replay` asks for"),
     # Nodes and their processes.
-    Allowed("cluster/keys.py", "files", "owner, mode and links of key files, where a Disk is blind"),
+    Allowed(
+        "cluster/keys.py", "files", "owner, mode and links of key files, where a Disk is blind"
+    ),
     Allowed("cluster/keys.py", "environment", "where the user's key file is"),
     Allowed("cluster/tls.py", "files", "says which certificate file cannot be read"),
     Allowed("cluster/secure.py", "sockets", "TLS contexts; it opens no socket"),
     Allowed("cluster/tls.py", "sockets", "TLS contexts; it opens no socket"),
-    Allowed("launch/*", "environment", "a process is given one, and people set what they like to see"),
+    Allowed(
+        "launch/*", "environment", "a process is given one, and people set what they like to see"
+    ),
     Allowed("launch/*", "files", "pipes, descriptors, and where a launch keeps its state"),
     Allowed("launch/*", "threads", "signals, processes, and a thread for what blocks"),
     Allowed("launch/*", "time", "processes live in real time"),
