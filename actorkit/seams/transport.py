@@ -34,7 +34,7 @@ _ANY_LOOPBACK_PORT = "127.0.0.1:0"
 _LOOPBACK_BUFFER = (
     256 << 10
 )  # bytes, as the kernel counts them, on their way to a reader on the same machine
-_UNSENT = 128 << 10  # bytes that the kernel holds and has not sent
+_UNSENT = 32 << 10  # bytes that the kernel holds and has not sent
 _GONE = -1  # no file descriptor: the number may be another file's by now
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, for no time at all
 
