@@ -83,11 +83,14 @@ async def main(system: ak.System) -> None:
     print("count:", await counter.ask(Add("1")))
 
     print("let it crash")
+    answer: object = None
     try:
-        await counter.ask(Add("one"))
+        answer = await counter.ask(Add("one"))
     except ak.ActorDied as error:
-        print("no answer:", error)
-    print("count:", await counter.ask(Add("1")))
+        answer = error
+    count = await counter.ask(Add("1"))  # waits for the next incarnation
+    print("no answer:", answer)
+    print("count:", count)
 
     print("kill the vault: both start anew, and what only the vault knew is lost")
     vault.kill()
